@@ -1,0 +1,1 @@
+"""From raw tables to network inputs: dense panels, lazy standardized windows, labels."""

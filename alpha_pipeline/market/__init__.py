@@ -1,0 +1,1 @@
+"""Facts of the market: table schemas, the trading calendar, dated rules, adjustment, universes."""
