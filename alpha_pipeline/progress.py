@@ -33,6 +33,11 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+def current() -> Listener | None:
+    """The listener in force, or None."""
+    return _listener.get()
+
+
 def step(label: str, done: int, total: int | None = None, note: str = "") -> None:
     """Say that ``done`` of ``total`` units of ``label`` are finished."""
     listener = _listener.get()

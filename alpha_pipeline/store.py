@@ -70,6 +70,28 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    # ----------------------------------------------------------------- folders
+
+    def publish_folder(self, name: str, commit_file: str) -> None:
+        """Copy a local folder (checkpoints) to a remote root, ``commit_file`` last; nothing to do where the root is local."""
+        if self.is_local:
+            return
+        folder = self.local_folder(name)
+        files = sorted((f for f in folder.iterdir() if f.is_file() and not f.name.startswith(".")), key=lambda f: f.name == commit_file)
+        for file in files:
+            self.fs.pipe_file(f"{self.root}/{name}/{file.name}", file.read_bytes())
+
+    def fetch_folder(self, name: str) -> Path:
+        """The local copy of a published folder, brought up to date from a remote root."""
+        folder = self.local_folder(name)
+        if not self.is_local and self.fs.isdir(f"{self.root}/{name}"):
+            for path in self.fs.ls(f"{self.root}/{name}", detail=False):
+                local = folder / str(path).rsplit("/", 1)[-1]
+                data = self.fs.cat_file(path)
+                if not local.exists() or local.read_bytes() != data:
+                    local.write_bytes(data)
+        return folder
+
     # ------------------------------------------------------------------ tables
 
     def write(self, table: str, key: str, frame: pd.DataFrame, *, source: str = "", meta: Mapping[str, Any] | None = None) -> Manifest:

@@ -17,10 +17,9 @@ import pandas as pd
 
 from alpha_pipeline.errors import BadInput, sentence
 from alpha_pipeline.features.panel import PanelSpec, SymbolAxis
+from alpha_pipeline.features.tensors import BAR_FIELDS, PRICE_FIELDS
 from alpha_pipeline.market.universe import FLAGS, INDEX_BITS
 
-PRICE_FIELDS = ("open", "high", "low", "close", "vwap")
-BAR_FIELDS = (*PRICE_FIELDS, "volume")
 DAILY = PanelSpec("daily", (*BAR_FIELDS, "amount", "turn", "free_turn", "total_cap", "float_cap", "adj_factor"))
 STATUS = PanelSpec("status", ("flags", "industry", "listed_days", "membership"), dtype="int16")
 INTRADAY_15M = PanelSpec("intraday_15m", BAR_FIELDS, steps=16)

@@ -18,7 +18,7 @@ class ScoreHead(nn.Module):
     n_features
         H.
     learn_shift
-        Whether the two biases are trained. They move all scores by the same amount, which an IC does not see; with MSE they matter.
+        Whether the two biases are trained. They move all scores alike, which an IC does not see; with MSE they matter.
     generator
         Source of the initial weights, uniform in ±1/√H as in ``nn.Linear``.
 

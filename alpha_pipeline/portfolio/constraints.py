@@ -145,11 +145,15 @@ class IndustryBound(_NoBox):
 
     def excess(self, problem: PortfolioProblem, weights: np.ndarray) -> dict[str, float]:
         active = weights - problem.benchmark_weights
-        return _exceeded({
-            f"{self.name}[{'unknown' if code == UNKNOWN_INDUSTRY else code}]":
-                abs(float(active[problem.industry == code].sum())) - self.limit
-            for code in np.unique(problem.industry)
-        })
+        return _exceeded(
+            {
+                f"{self.name}[{'unknown' if code == UNKNOWN_INDUSTRY else code}]": abs(
+                    float(active[problem.industry == code].sum())
+                )
+                - self.limit
+                for code in np.unique(problem.industry)
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,13 @@ class StyleBound(_NoBox):
     def rows(self, problem: PortfolioProblem) -> Rows:
         exposure = self._exposure(problem)
         center = np.array([exposure @ problem.benchmark_weights])
-        return Rows((f"{self.name}[{self.style}]",), sparse.csr_array(exposure[None, :]), center - self.limit, center + self.limit,
-                    np.array([self.limit]))
+        return Rows(
+            (f"{self.name}[{self.style}]",),
+            sparse.csr_array(exposure[None, :]),
+            center - self.limit,
+            center + self.limit,
+            np.array([self.limit]),
+        )
 
     def excess(self, problem: PortfolioProblem, weights: np.ndarray) -> dict[str, float]:
         active = float(self._exposure(problem) @ (weights - problem.benchmark_weights))
@@ -176,8 +185,14 @@ class StyleBound(_NoBox):
     def _exposure(self, problem: PortfolioProblem) -> np.ndarray:
         if self.style not in problem.styles:
             if not problem.styles:
-                raise BadInput(sentence(f"no exposure to style '{self.style}'", where=problem.where, got="a problem without styles",
-                                        next_step=f"Pass styles={{'{self.style}': exposure}}."))
+                raise BadInput(
+                    sentence(
+                        f"no exposure to style '{self.style}'",
+                        where=problem.where,
+                        got="a problem without styles",
+                        next_step=f"Pass styles={{'{self.style}': exposure}}.",
+                    )
+                )
             raise unknown_name("style", self.style, sorted(problem.styles))
         return problem.style(self.style)
 
@@ -230,7 +245,8 @@ def restriction_excess(problem: PortfolioProblem, weights: np.ndarray) -> dict[s
     """Trading restrictions of the data: bought although not buyable, sold although not sellable. Never relaxed."""
     change = weights - problem.held
     return _named("not_buyable", problem, np.where(problem.buyable(), -1.0, change)) | _named(
-        "not_sellable", problem, np.where(problem.sellable(), -1.0, -change))
+        "not_sellable", problem, np.where(problem.sellable(), -1.0, -change)
+    )
 
 
 def _exceeded(by_label: dict[str, float]) -> dict[str, float]:

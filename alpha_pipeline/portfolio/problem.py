@@ -61,26 +61,51 @@ class PortfolioProblem:
         n = len(self.symbols)
         if len(set(self.symbols)) != n:
             raise BadInput(sentence("symbols are not unique", where=self.where, got=f"{n - len(set(self.symbols))} repeated"))
-        arrays = {"alpha": self.alpha, "benchmark_weights": self.benchmark_weights, "industry": self.industry, **{
-            f"styles['{name}']": exposure for name, exposure in self.styles.items()}}
+        arrays = {
+            "alpha": self.alpha,
+            "benchmark_weights": self.benchmark_weights,
+            "industry": self.industry,
+            **{f"styles['{name}']": exposure for name, exposure in self.styles.items()},
+        }
         for name, array in (("current_weights", self.current_weights), ("can_buy", self.can_buy), ("can_sell", self.can_sell)):
             if array is not None:
                 arrays[name] = array
         for name, array in arrays.items():
             if np.shape(array) != (n,):
-                raise Misaligned(sentence(f"{name} does not match the symbols", where=self.where, got=f"shape {np.shape(array)}", expected=f"({n},)"))
+                raise Misaligned(
+                    sentence(
+                        f"{name} does not match the symbols", where=self.where, got=f"shape {np.shape(array)}", expected=f"({n},)"
+                    )
+                )
         if bool(np.isinf(self.alpha).any()):
-            raise BadInput(sentence("alpha is infinite", where=self._at(np.isinf(self.alpha)), next_step="Use NaN for a name without a score."))
+            raise BadInput(
+                sentence(
+                    "alpha is infinite", where=self._at(np.isinf(self.alpha)), next_step="Use NaN for a name without a score."
+                )
+            )
         self._check_weights("benchmark_weights", self.benchmark_weights)
         if abs(float(self.benchmark_weights.sum()) - 1.0) > _SUM_TOLERANCE:
-            raise BadInput(sentence("benchmark weights do not sum to 1", where=self.where, got=f"{self.benchmark_weights.sum():.6f}",
-                                    expected="1 within 1e-6", next_step="Pass every member of the index, also those outside the universe."))
+            raise BadInput(
+                sentence(
+                    "benchmark weights do not sum to 1",
+                    where=self.where,
+                    got=f"{self.benchmark_weights.sum():.6f}",
+                    expected="1 within 1e-6",
+                    next_step="Pass every member of the index, also those outside the universe.",
+                )
+            )
         object.__setattr__(self, "benchmark_weights", self.benchmark_weights / self.benchmark_weights.sum())
         if self.current_weights is not None:
             self._check_weights("current_weights", self.current_weights)
             if float(self.current_weights.sum()) > 1.0 + 1e-8:
-                raise BadInput(sentence("current weights exceed the portfolio", where=self.where, got=f"{self.current_weights.sum():.8f}",
-                                        expected="a sum of at most 1"))
+                raise BadInput(
+                    sentence(
+                        "current weights exceed the portfolio",
+                        where=self.where,
+                        got=f"{self.current_weights.sum():.8f}",
+                        expected="a sum of at most 1",
+                    )
+                )
 
     def _check_weights(self, name: str, weights: np.ndarray) -> None:
         for fault, bad in (("missing", ~np.isfinite(weights)), ("negative", np.nan_to_num(weights) < 0.0)):
@@ -135,6 +160,11 @@ class PortfolioProblem:
         exposure = np.asarray(self.styles[name], dtype=float)
         unknown = ~np.isfinite(exposure) & ((self.held > 0.0) | self.constituents)
         if bool(unknown.any()):
-            raise BadInput(sentence(f"no '{name}' exposure for {int(unknown.sum())} held names or constituents", where=self._at(unknown),
-                                    next_step="Fill missing exposures from size and industry before optimizing."))
+            raise BadInput(
+                sentence(
+                    f"no '{name}' exposure for {int(unknown.sum())} held names or constituents",
+                    where=self._at(unknown),
+                    next_step="Fill missing exposures from size and industry before optimizing.",
+                )
+            )
         return np.nan_to_num(exposure, nan=0.0, posinf=0.0, neginf=0.0)

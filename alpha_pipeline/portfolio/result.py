@@ -23,7 +23,7 @@ class Relaxation:
 
 @dataclass(frozen=True)
 class Binding:
-    """A limit that the portfolio touches; ``shadow_price`` = gain of the objective per unit of loosening (None for weight bounds)."""
+    """A limit that the portfolio touches; ``shadow_price`` = gain of the objective per unit of loosening, None for weights."""
 
     constraint: str
     detail: str

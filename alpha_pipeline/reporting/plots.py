@@ -1,14 +1,16 @@
 """Pictures of tables: each function takes a table, draws on ``ax`` (or on a new figure) and returns the axes.
 
-Matplotlib's object interface only, so nothing depends on a display or on ``pyplot``'s global state. Colours are those of Okabe and Ito,
-told apart with every common colour blindness. Figures carry English labels: a machine need not have a font with Chinese glyphs, so a
-label outside Latin text is replaced by a number (:func:`plain_label`) and the HTML tables name it in full.
-Dates are the test or trade dates of the table; missing values leave a gap in a line.
+Matplotlib's object interface only, so nothing depends on a display or on ``pyplot``'s global state. Colours are those of Okabe
+and Ito, told apart with every common colour blindness. Figures carry English labels: a machine need not have a font with Chinese
+glyphs, so a label outside Latin text is replaced by a number (:func:`plain_label`) and the HTML tables name it in full.
+Dates are the test or trade dates of the table; a missing value leaves a gap in a line and adds
+nothing to a running sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -45,13 +47,22 @@ def plain_label(label: str, number: int) -> str:
 
 
 def cumulative_rank_ic_plot(ics: Mapping[str, pd.DataFrame], ax: Axes | None = None, *, dashed: Sequence[str] = ()) -> Axes:
-    """Running sum of RankIC, one line per score; ``ics`` maps a label to [trade_date, rank_ic]. ``dashed`` labels are comparisons."""
+    """Running sum of RankIC, one line per score; ``ics`` maps a label to [trade_date, rank_ic]. ``dashed`` labels are
+    comparisons.
+    """
     ax = _ready(ax, "Cumulative RankIC", "sum of RankIC")
     n_solid = 0
     for number, (label, ic) in enumerate(ics.items(), start=1):
         dates, total = _thin(ic["trade_date"], ic["rank_ic"].fillna(0.0).cumsum())
         if label in dashed:
-            ax.plot(dates, total, color=INK, lw=1.1, ls=(0, (4, 2)) if label == dashed[0] else (0, (1, 1.5)), label=plain_label(label, number))
+            ax.plot(
+                dates,
+                total,
+                color=INK,
+                lw=1.1,
+                ls=(0, (4, 2)) if label == dashed[0] else (0, (1, 1.5)),
+                label=plain_label(label, number),
+            )
         else:
             ax.plot(dates, total, color=SERIES[n_solid % len(SERIES)], lw=1.6, label=plain_label(label, number))
             n_solid += 1
@@ -60,7 +71,9 @@ def cumulative_rank_ic_plot(ics: Mapping[str, pd.DataFrame], ax: Axes | None = N
 
 
 def layers_plot(layers_daily: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Relative NAV of each layer: its NAV over the base's, from [trade_date, base, L1 … Ln] daily returns. L1 is drawn strongest."""
+    """Relative NAV of each layer: its NAV over the base's, from [trade_date, base, L1 … Ln] daily returns. L1 is drawn
+    strongest.
+    """
     ax = _ready(ax, "Layers' NAV relative to the universe", "layer NAV / base NAV")
     names = sorted((c for c in layers_daily.columns if c[:1] == "L" and c[1:].isdigit()), key=lambda c: int(c[1:]))
     base = (1 + layers_daily["base"]).cumprod()
@@ -69,23 +82,54 @@ def layers_plot(layers_daily: pd.DataFrame, ax: Axes | None = None) -> Axes:
         edge = i in (0, len(names) - 1)
         ax.plot(dates, nav, color=_LAYERS(i / max(len(names) - 1, 1)), lw=2.0 if edge else 1.0, zorder=3 if edge else 2)
         if edge and len(nav):
-            ax.annotate(f"{name} (top)" if i == 0 else name, (dates.iloc[-1], nav.iloc[-1]), xytext=(4, 0), textcoords="offset points",
-                        va="center", fontsize=8, color=_LAYERS(i / max(len(names) - 1, 1)), weight="bold", annotation_clip=False)
+            ax.annotate(
+                f"{name} (top)" if i == 0 else name,
+                (dates.iloc[-1], nav.iloc[-1]),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=_LAYERS(i / max(len(names) - 1, 1)),
+                weight="bold",
+                annotation_clip=False,
+            )
     ax.axhline(1.0, color=MUTED, lw=0.8)
     _dates(ax)
     return ax
 
 
+def factor_test_figure(ic: pd.DataFrame, layers_daily: pd.DataFrame, label: str) -> Figure:
+    """Cumulative RankIC and layers of one score side by side: the small picture of a factor test."""
+    figure = Figure(figsize=(9.0, 3.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    cumulative_rank_ic_plot({label: ic}, left)
+    layers_plot(layers_daily, right)
+    return figure
+
+
 def correlation_plot(matrix: pd.DataFrame, ax: Axes | None = None, *, title: str = "Model correlation") -> Axes:
-    """Heat map of a square table of correlations with the numbers written in; NaN cells (the diagonal of a published table) stay blank."""
+    """Heat map of a square table of correlations with the numbers written in; NaN cells (the diagonal of a published table) stay
+    blank.
+    """
     ax = _ready(ax, title, "")
     values = matrix.to_numpy(dtype=float)
     n = len(values)
     # Drawn as cells rather than as an image, so that it stays sharp in print.
-    ax.pcolormesh(np.arange(n + 1), np.arange(n + 1), np.ma.masked_invalid(values), cmap=_HEAT, vmin=0.0, vmax=1.0, edgecolors="white", lw=2)
+    ax.pcolormesh(
+        np.arange(n + 1), np.arange(n + 1), np.ma.masked_invalid(values), cmap=_HEAT, vmin=0.0, vmax=1.0, edgecolors="white", lw=2
+    )
     for i, j in np.ndindex(values.shape):
         if np.isfinite(values[i, j]):
-            ax.text(j + 0.5, i + 0.5, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=9, color="white" if values[i, j] > 0.62 else INK)
+            ax.text(
+                j + 0.5,
+                i + 0.5,
+                f"{values[i, j]:.2f}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if values[i, j] > 0.62 else INK,
+            )
     labels = [plain_label(str(m), k).replace(", ", ",\n").replace(" + ", "\n+ ") for k, m in enumerate(matrix.columns, start=1)]
     ax.set_xticks(np.arange(n) + 0.5, labels)
     ax.set_yticks(np.arange(n) + 0.5, labels)
@@ -99,8 +143,9 @@ def correlation_plot(matrix: pd.DataFrame, ax: Axes | None = None, *, title: str
 def training_plot(curve: pd.DataFrame, ax: Axes | None = None, *, loss_is_negative_ic: bool = True) -> Axes:
     """IC by epoch of one training run, all stages after one another in one picture; later stages are shaded.
 
-    ``curve`` is [stage, epoch, train_loss, valid_ic, valid_rank_ic] in order of training. The dot is the epoch with the best validation
-    IC of its stage, the one that is kept. With ``loss_is_negative_ic`` (MULTIFREQ's loss) the training line is minus the loss.
+    ``curve`` is [stage, epoch, train_loss, valid_ic, valid_rank_ic] in order of training. The dot is the epoch with the best
+    validation IC of its stage, the one that is kept. With ``loss_is_negative_ic`` (MULTIFREQ's loss) the training line is minus
+    the loss.
     """
     ax = _ready(ax, "Training", "IC")
     step = np.arange(1, len(curve) + 1)
@@ -114,24 +159,39 @@ def training_plot(curve: pd.DataFrame, ax: Axes | None = None, *, loss_is_negati
             ax.axvspan(rows[0] + 0.5, rows[-1] + 1.5, color=SKY, alpha=0.12, lw=0)
             ax.axvline(rows[0] + 0.5, color=MUTED, lw=0.8)
         if curve["stage"].nunique() > 1:
-            ax.annotate(f"stage {stage}", ((rows[0] + rows[-1]) / 2 + 1, 1.0), xycoords=("data", "axes fraction"), xytext=(0, -10),
-                        textcoords="offset points", ha="center", fontsize=8, color=MUTED)
+            ax.annotate(
+                f"stage {stage}",
+                ((rows[0] + rows[-1]) / 2 + 1, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, -10),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=MUTED,
+            )
         ics = curve["valid_ic"].to_numpy(dtype=float)[rows]
         if np.isfinite(ics).any():
             best = rows[int(np.nanargmax(ics))]
             ax.plot(step[best], curve["valid_ic"].iloc[best], "o", color=BLUE, ms=5.5, zorder=4)
     ax.set_xlabel("epoch, counted over all stages", fontsize=8, color=MUTED)
+    ax.set_xlim(0.5, len(curve) + 0.5)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.12 * (high - low))  # room for the stages' names
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _legend(ax, where="lower right")
 
 
 def excess_nav_plot(portfolios: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
-    """Excess NAV, one line per portfolio; ``portfolios`` maps a label to [trade_date, excess_nav]. The first one's drawdown is shaded."""
+    """Excess NAV, one line per portfolio; ``portfolios`` maps a label to [trade_date, excess_nav]. The first one's drawdown is
+    shaded.
+    """
     ax = _ready(ax, "Excess NAV", "product of (1 + excess return)")
     for number, (label, daily) in enumerate(portfolios.items(), start=1):
         peak = daily["excess_nav"].cummax()
         dates, nav = _thin(daily["trade_date"], daily["excess_nav"])
-        ax.plot(dates, nav, color=SERIES[(number - 1) % len(SERIES)], lw=1.8 if number == 1 else 1.2, label=plain_label(label, number))
+        ax.plot(
+            dates, nav, color=SERIES[(number - 1) % len(SERIES)], lw=1.8 if number == 1 else 1.2, label=plain_label(label, number)
+        )
         if number == 1:
             ax.fill_between(dates, nav, peak.loc[nav.index], color=SERIES[0], alpha=0.22, lw=0, label="drawdown of the first")
     ax.axhline(1.0, color=MUTED, lw=0.8)
@@ -139,16 +199,29 @@ def excess_nav_plot(portfolios: Mapping[str, pd.DataFrame], ax: Axes | None = No
     return _legend(ax)
 
 
-def turnover_plot(rebalances: Mapping[str, pd.DataFrame], ax: Axes | None = None, *, limits: Mapping[str, float] | None = None) -> Axes:
-    """Two-sided turnover of each rebalance from [trade_date, turnover_two_sided]; ``limits`` are dotted in the colour of their line."""
+def turnover_plot(
+    rebalances: Mapping[str, pd.DataFrame], ax: Axes | None = None, *, limits: Mapping[str, float] | None = None
+) -> Axes:
+    """Two-sided turnover of each rebalance from [trade_date, turnover_two_sided]; ``limits`` are dotted in the colour of their
+    line.
+    """
     ax = _ready(ax, "Turnover per rebalance, two-sided", "share of NAV")
     for number, (label, frame) in enumerate(rebalances.items(), start=1):
         color = SERIES[(number - 1) % len(SERIES)]
-        ax.plot(pd.to_datetime(frame["trade_date"]), frame["turnover_two_sided"], ".", ms=3, alpha=0.75, color=color, label=plain_label(label, number))
+        ax.plot(
+            pd.to_datetime(frame["trade_date"]),
+            frame["turnover_two_sided"],
+            ".",
+            ms=3,
+            alpha=0.75,
+            color=color,
+            label=plain_label(label, number),
+        )
         if limits and label in limits:
             ax.axhline(limits[label], color=color, lw=0.9, ls=":")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    # The first rebalance builds the book from cash (about 100 %); it would flatten everything else, so the axis stops above the rest.
+    # The first rebalance builds the book from cash (about 100 %); it would flatten everything else, so the axis stops above the
+    # rest.
     later = pd.concat([f["turnover_two_sided"].iloc[1:] for f in rebalances.values()]) if rebalances else pd.Series(dtype=float)
     top = max([float(later.max()) if len(later) else 0.0, *(limits or {}).values()])
     ax.set_ylim(0, 1.2 * top if np.isfinite(top) and top > 0 else 1.0)
@@ -157,7 +230,9 @@ def turnover_plot(rebalances: Mapping[str, pd.DataFrame], ax: Axes | None = None
 
 
 def attribution_plot(daily: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Running sums of the components of a portfolio's active return: all styles together, industry, country, specific, trading, cost."""
+    """Running sums of the components of a portfolio's active return: all styles together, industry, country, specific, trading,
+    cost.
+    """
     ax = _ready(ax, "Active return by source, cumulated", "sum of daily contributions")
     fixed = ("country", "industry", "specific", "trading", "cost", "active_return")
     styles = [c for c in daily.columns if c != "trade_date" and c not in fixed]
@@ -181,8 +256,16 @@ def attribution_bars_plot(summary: pd.DataFrame, ax: Axes | None = None) -> Axes
     ax.set_yticks(rows, [plain_label(str(c), k).replace("_", " ") for k, c in enumerate(summary["component"], start=1)])
     for row, value in zip(rows, values, strict=True):
         if np.isfinite(value):
-            ax.annotate(f"{value:.2%}", (value, row), xytext=(3 if value >= 0 else -3, 0), textcoords="offset points", va="center",
-                        ha="left" if value >= 0 else "right", fontsize=8, color=INK)
+            ax.annotate(
+                f"{value:.2%}",
+                (value, row),
+                xytext=(3 if value >= 0 else -3, 0),
+                textcoords="offset points",
+                va="center",
+                ha="left" if value >= 0 else "right",
+                fontsize=8,
+                color=INK,
+            )
     ax.invert_yaxis()
     ax.axvline(0.0, color=MUTED, lw=0.8)
     ax.margins(x=0.18)
@@ -221,7 +304,7 @@ def _dates(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def _legend(ax: Axes, where: str = "upper left") -> Axes:
+def _legend(ax: Axes, where: Literal["upper left", "lower right"] = "upper left") -> Axes:
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc=where, fontsize=8, frameon=False, labelcolor=INK)
     return ax

@@ -1,9 +1,9 @@
 """The shape in which a published research report's tables are kept, so that they can be printed beside ours.
 
 Values live with the experiment that reproduces them (``alpha_pipeline.experiments``); here are only the types and the look-ups.
-Everything is as printed: decimals of returns keep the digits of the report (``0.0930`` is 9.30 %), turnover is two-sided unless a
-field says otherwise, and a figure that a report prints twice carries both numbers. A number that the report itself contradicts is a
-:class:`KnownSlip`: it is marked where it is shown and never used as a target.
+Everything is as printed: decimals of returns keep the digits of the report (``0.0930`` is 9.30%), turnover is two-sided unless a
+field says otherwise, and a figure that a report prints twice carries both numbers. A number that the report itself contradicts
+is a :class:`KnownSlip`: it is marked where it is shown and never used as a target.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PublishedPortfolio:
 
     @property
     def key(self) -> str:
-        """The name under which a portfolio of ours refers to this row: ``csi300@30`` for a limit of 30 %."""
+        """The name under which a portfolio of ours refers to this row: ``000300.SH@30`` for a limit of 30%."""
         return published_key(self.benchmark, self.turnover_limit)
 
 
@@ -80,7 +80,9 @@ class PublishedCorrelation:
     pairs: tuple[tuple[str, str, float], ...]
 
     def value(self, first: str, second: str) -> float | None:
-        """Correlation of two models as printed, whatever their order; ``None`` on the diagonal and for models not in the table."""
+        """Correlation of two models as printed, whatever their order; ``None`` on the diagonal and for models not in the
+        table.
+        """
         for a, b, rho in self.pairs:
             if {a, b} == {first, second} and first != second:
                 return rho
@@ -99,12 +101,18 @@ class KnownSlip:
 
     @property
     def footnote(self) -> str:
-        return f"Known slip in the published report: {self.where} prints {self.printed}; its own tables say {self.tables_say}. The tables are shown here."
+        return (
+            f"Known slip in the published report: {self.where} prints {self.printed}; its own tables say {self.tables_say}. "
+            "The tables are shown here."
+        )
 
 
 @dataclass(frozen=True)
 class PublishedReport:
-    """All tables of one published report. ``models`` and ``universes`` map identifier to (English, as printed), in the report's order."""
+    """All tables of one published report.
+
+    ``models`` and ``universes`` hold (identifier, English name, name as printed) in the report's order.
+    """
 
     system: str
     title: str
@@ -150,7 +158,7 @@ class PublishedReport:
 def published_key(benchmark: str, turnover_limit: float) -> str:
     """Name of a published portfolio row; the limit is two-sided turnover per rebalance, a decimal.
 
-    >>> published_key("csi300", 0.30)
-    'csi300@30'
+    >>> published_key("000300.SH", 0.30)
+    '000300.SH@30'
     """
     return f"{benchmark}@{round(turnover_limit * 100)}"

@@ -1,6 +1,6 @@
 """The GRU over all steps for a range of tiles, forward and backward. One call per thread and group of tiles; no Python inside.
 
-For one stock, with z the update gate and r the reset gate (torch's convention, Cho et al. 2014 with the reset after the product)::
+For one stock, with z the update gate and r the reset gate (torch's convention: the reset acts after the product)::
 
     r  = sigmoid(W_r x + U_r h + b_r)      z  = sigmoid(W_z x + U_z h + b_z)
     hn = U_n h + b_hn                      xn = W_n x + b_xn
@@ -140,7 +140,8 @@ def step_backward(block_rows: Template, weights: Weights, s: Sizes, work: Worksp
 
 
 @inlined
-def input_gradient(block_rows: Template, weights: Weights, s: Sizes, work: Workspace, g: int, width: int, d_x: Array, at: int) -> None:
+def input_gradient(block_rows: Template, weights: Weights, s: Sizes, work: Workspace, g: int, width: int,
+                   d_x: Array, at: int) -> None:
     """Write the gradient of one step's inputs from that step's ``d_gates``."""
     for k in range(0, s.n_field_rows, len(block_rows)):
         work.rows[: len(block_rows) * TILE] = 0.0

@@ -56,7 +56,17 @@ class _LaneVectorModel(models.PrimitiveModel):
 
 # --- compiling ---------------------------------------------------------------------------------------------------------------
 
-inlined = njit(forceinline=True, error_model="numpy")
+
+def lane_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` as a numba intrinsic: it is given types, and returns a signature and a function that writes LLVM."""
+    written: Callable[..., Any] = intrinsic(function)
+    return written
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` as numba code that becomes part of every kernel that calls it."""
+    part: Callable[..., Any] = njit(forceinline=True, error_model="numpy")(function)
+    return part
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,11 +76,13 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     the stamp here covers the content of the whole folder.
     """
     try:
-        kernel = njit(nogil=True, cache=True, error_model="numpy")(function)
+        kernel: Any = njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError:  # neither __pycache__ nor the user's cache folder is writable: compile in every process
-        return njit(nogil=True, error_model="numpy")(function)
+        uncached: Callable[..., Any] = njit(nogil=True, error_model="numpy")(function)
+        return uncached
     kernel._cache._cache_file._source_stamp = source_stamp(Path(__file__).parent)
-    return kernel
+    compiled_kernel: Callable[..., Any] = kernel
+    return compiled_kernel
 
 
 def source_stamp(folder: Path) -> str:
@@ -116,11 +128,11 @@ _define_operator(operator.mul, "fmul")
 _define_operator(operator.truediv, "fdiv")
 
 
-@intrinsic
-def clamp(typingctx, x, low, high):
+@lane_function
+def clamp(typingctx: Any, x: Any, low: Any, high: Any) -> Any:
     """x limited to [low, high]; NaN stays NaN."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, lowest, highest = (_as_vector(context, builder, a, t) for a, t in zip(args, sig.args, strict=True))
         value = builder.select(builder.fcmp_ordered("<", value, lowest), lowest, value)
         return builder.select(builder.fcmp_ordered(">", value, highest), highest, value)
@@ -128,11 +140,11 @@ def clamp(typingctx, x, low, high):
     return lane_vector(lane_vector, types.float64, types.float64), codegen
 
 
-@intrinsic
-def power_of_two(typingctx, shifted):
+@lane_function
+def power_of_two(typingctx: Any, shifted: Any) -> Any:
     """2**n for ``shifted`` = n + 1.5·2²³, n a whole number in [-126, 127]: the low bits of such a float32 are n itself."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         n = builder.bitcast(args[0], _BITS)
         exponent = builder.add(n, ir.Constant(_BITS, [127] * LANES))
         return builder.bitcast(builder.shl(exponent, ir.Constant(_BITS, [23] * LANES)), _VECTOR)
@@ -140,11 +152,11 @@ def power_of_two(typingctx, shifted):
     return lane_vector(lane_vector), codegen
 
 
-@intrinsic
-def sum_of_lanes(typingctx, x):
+@lane_function
+def sum_of_lanes(typingctx: Any, x: Any) -> Any:
     """The lanes added pairwise in a fixed order, as one float32."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         total, width = args[0], LANES
         while width > 1:
             width //= 2
@@ -174,21 +186,21 @@ def _store(builder: Any, value: Any, pointer: Any) -> None:
     builder.store(value, builder.bitcast(pointer, _VECTOR.as_pointer()), align=4)
 
 
-@intrinsic
-def load(typingctx, array, offset):
+@lane_function
+def load(typingctx: Any, array: Any, offset: Any) -> Any:
     """``array[offset : offset + LANES]`` as a lane vector."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _load(builder, _pointer(context, builder, sig.args[0], *args))
 
     return lane_vector(array, types.intp), codegen
 
 
-@intrinsic
-def store(typingctx, array, offset, value):
+@lane_function
+def store(typingctx: Any, array: Any, offset: Any, value: Any) -> Any:
     """``array[offset : offset + LANES] = value``."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         _store(builder, args[2], _pointer(context, builder, sig.args[0], args[0], args[1]))
         return context.get_dummy_value()
 
@@ -211,23 +223,24 @@ def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, fma, f"llvm.fma.v{LANES}f32"), [a, b, c])
 
 
-@intrinsic
-def load_block(typingctx, rows, columns, array, offset):
+@lane_function
+def load_block(typingctx: Any, rows: Any, columns: Any, array: Any, offset: Any) -> Any:
     """A block from consecutive lane vectors, row by row. With two columns these are whole rows of a tile."""
     block = _block_type(rows, columns)
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         base = _pointer(context, builder, sig.args[2], args[2], args[3])
-        return context.make_tuple(builder, block, [_load(builder, _shifted(builder, base, i * LANES)) for i in range(block.count)])
+        values = [_load(builder, _shifted(builder, base, i * LANES)) for i in range(block.count)]
+        return context.make_tuple(builder, block, values)
 
     return block(rows, columns, array, types.intp), codegen
 
 
-@intrinsic
-def store_block(typingctx, block, array, offset):
+@lane_function
+def store_block(typingctx: Any, block: Any, array: Any, offset: Any) -> Any:
     """The reverse of :func:`load_block`."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         base = _pointer(context, builder, sig.args[1], args[1], args[2])
         for i, value in enumerate(_elements(builder, args[0], block.count)):
             _store(builder, value, _shifted(builder, base, i * LANES))
@@ -236,12 +249,12 @@ def store_block(typingctx, block, array, offset):
     return types.void(block, array, types.intp), codegen
 
 
-@intrinsic
-def spread_block(typingctx, rows, columns, array, offset):
+@lane_function
+def spread_block(typingctx: Any, rows: Any, columns: Any, array: Any, offset: Any) -> Any:
     """A block whose row j is filled with the number ``array[offset + j]``."""
     block = _block_type(rows, columns)
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         base, values = _pointer(context, builder, sig.args[2], args[2], args[3]), []
         for j in range(rows.count):
             values += [_splat(builder, builder.load(_shifted(builder, base, j)))] * columns.count
@@ -250,11 +263,11 @@ def spread_block(typingctx, rows, columns, array, offset):
     return block(rows, columns, array, types.intp), codegen
 
 
-@intrinsic
-def add_weighted_row(typingctx, block, rows, columns, weights, w, data, d):
+@lane_function
+def add_weighted_row(typingctx: Any, block: Any, rows: Any, columns: Any, weights: Any, w: Any, data: Any, d: Any) -> Any:
     """``block[j] += weights[w + j] * data[d : d + columns * LANES]`` for every row j."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         weight = _pointer(context, builder, sig.args[3], args[3], args[4])
         datum = _pointer(context, builder, sig.args[5], args[5], args[6])
         row = [_load(builder, _shifted(builder, datum, q * LANES)) for q in range(columns.count)]
@@ -269,11 +282,11 @@ def add_weighted_row(typingctx, block, rows, columns, weights, w, data, d):
     return block(block, rows, columns, weights, types.intp, data, types.intp), codegen
 
 
-@intrinsic
-def add_outer_product(typingctx, block, rows, columns, a, i, b, k):
+@lane_function
+def add_outer_product(typingctx: Any, block: Any, rows: Any, columns: Any, a: Any, i: Any, b: Any, k: Any) -> Any:
     """``block[j, q] += (row j of a) * (row q of b)``, lane by lane; rows are ``TILE`` apart and start at i and k."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         left = _pointer(context, builder, sig.args[3], args[3], args[4])
         right = _pointer(context, builder, sig.args[5], args[5], args[6])
         right_rows = [_load(builder, _shifted(builder, right, q * TILE)) for q in range(columns.count)]

@@ -1,0 +1,76 @@
+"""Groups ``portfolios``, ``backtests`` and ``attribution``: weekly weights, what they earned, and from what."""
+
+import dagster as dg
+
+from alpha_pipeline.assets.common import OWNERS, SINGLE_RUN, DateRange, frame_table, range_keys, running, step_metadata
+from alpha_pipeline.assets.partitions import Axes
+from alpha_pipeline.experiment import PortfolioSpec
+from alpha_pipeline.pipeline import backtests, portfolios
+from alpha_pipeline.pipeline.workspace import CODE_VERSION
+from alpha_pipeline.resources.market import MarketResource
+
+
+def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
+    """weights, backtest and attribution of one portfolio."""
+    prefix = ["portfolios", spec.name]
+    weights_key = dg.AssetKey([*prefix, "weights"])
+    previous_week = dg.AssetDep(weights_key, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1))
+    limits = ", ".join(str(constraint) for constraint in spec.optimizer.constraints)
+
+    @dg.asset(name="weights", key_prefix=prefix, group_name="portfolios", owners=OWNERS, kinds={"highs"}, code_version=CODE_VERSION,
+              tags={"benchmark": spec.benchmark}, partitions_def=axes.weeks, backfill_policy=SINGLE_RUN,
+              deps=[dg.AssetKey(["signals", spec.signal, "factor"]), "index_weights", "daily_panel", "universe", previous_week],
+              description=f"Target weights against {spec.benchmark}, decided at the close of the week's last session and traded on the next. Maximal "
+                          f"expected return within: {limits}. Starts from the holdings its previous week left.")
+    def weights(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
+        with running(context):
+            return dg.MaterializeResult(metadata=step_metadata(portfolios.rebalance(market.workspace(), spec, range_keys(context))))
+
+    @dg.asset(name="backtest", key_prefix=prefix, group_name="backtests", owners=OWNERS, kinds={"pandas"}, code_version=CODE_VERSION,
+              deps=[dg.AssetDep(weights_key, partition_mapping=dg.AllPartitionMapping()),
+                    dg.AssetDep("daily_panel", partition_mapping=dg.AllPartitionMapping()),
+                    dg.AssetDep("index_bars", partition_mapping=dg.AllPartitionMapping())],
+              description=f"Daily backtest of the weekly weights: signals of t trade at the vwap of t+1, {spec.costs}, unfilled orders: {spec.unfilled}; "
+                          "suspended and one-price limit names cannot be traded.")
+    def backtest(context: dg.AssetExecutionContext, config: DateRange, market: MarketResource) -> dg.MaterializeResult:
+        with running(context):
+            work = market.workspace()
+            manifest = backtests.run_portfolio_backtest(work, spec, config.start, config.end)
+            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=_backtest_metadata(work.store.read_bundle(manifest.table), manifest.meta))
+
+    @dg.asset(name="attribution", key_prefix=prefix, group_name="attribution", owners=OWNERS, kinds={"pandas"}, code_version=CODE_VERSION,
+              deps=[backtest, dg.AssetDep("index_weights", partition_mapping=dg.AllPartitionMapping())],
+              description="Daily active return split into country, industries, price-volume styles, specific, trading and cost; adds up each day "
+                          "and, linked, over the range.")
+    def attribution(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
+        with running(context):
+            work = market.workspace()
+            manifest = backtests.run_attribution(work, spec)
+            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=_attribution_metadata(work.store.read_bundle(manifest.table), manifest.meta))
+
+    return [weights, backtest, attribution]
+
+
+def _backtest_metadata(frames: dict, meta: dict) -> dict:
+    from alpha_pipeline.reporting.images import thumbnail_markdown
+    from alpha_pipeline.reporting.plots import excess_nav_plot
+
+    axes = excess_nav_plot({"excess NAV": frames["daily"]})
+    summary = meta["summary"]
+    return {
+        "excess NAV": dg.MetadataValue.md(thumbnail_markdown(axes.figure, alt="excess NAV")), "summary": frame_table(frames["summary"].T.reset_index()),
+        "annualized excess return": summary["annualized_excess_return"], "information ratio": summary["information_ratio"],
+        "range": f"{meta['start']} … {meta['end']}", "conventions": dg.MetadataValue.json(meta["conventions"]),
+    }
+
+
+def _attribution_metadata(frames: dict, meta: dict) -> dict:
+    from alpha_pipeline.pipeline.reports import attribution_frames
+    from alpha_pipeline.reporting.images import thumbnail_markdown
+    from alpha_pipeline.reporting.plots import attribution_bars_plot
+
+    shown = attribution_frames(frames)
+    return {
+        "attribution": dg.MetadataValue.md(thumbnail_markdown(attribution_bars_plot(shown.summary).figure, alt="attribution")),
+        "summary": frame_table(shown.summary), "mean R²": meta["mean_r_squared"], "range": f"{meta['start']} … {meta['end']}",
+    }

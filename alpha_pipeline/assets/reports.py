@@ -1,0 +1,31 @@
+"""Group ``reports``: one self-contained HTML page per experiment."""
+
+import dagster as dg
+
+from alpha_pipeline.assets.common import OWNERS, DateRange, running
+from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.pipeline import reports as steps
+from alpha_pipeline.pipeline.workspace import CODE_VERSION
+from alpha_pipeline.resources.market import MarketResource
+
+
+def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
+    """The report of one experiment."""
+    upstream = [
+        *(["signals", s.name, "factor_test"] for s in spec.all_signals()),
+        *(["portfolios", p.name, kind] for p in spec.portfolios for kind in ("backtest", "attribution")),
+    ]
+
+    @dg.asset(name=spec.name, key_prefix="reports", group_name="reports", owners=OWNERS, kinds={"html"}, code_version=CODE_VERSION,
+              deps=[dg.AssetKey(key) for key in upstream], description=f"{spec.title}. {spec.description} Tables and figures of the published report, "
+              "ours beside the published, with conventions and provenance.")
+    def report(context: dg.AssetExecutionContext, config: DateRange, market: MarketResource) -> dg.MaterializeResult:
+        with running(context):
+            work = market.workspace()
+            manifest = steps.write_report(work, spec)
+            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata={
+                "page": dg.MetadataValue.path(work.store.bundle_path(manifest.table, "report.html")), "headline": steps.headline(work, spec),
+                "simulated": work.source.describe().is_simulated,
+            })
+
+    return report

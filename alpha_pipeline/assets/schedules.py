@@ -1,0 +1,83 @@
+"""Schedules, in Shanghai time: daily after the close, weekly after the week's last session, half-yearly before the first session.
+
+Each asks the calendar whether the session exists and is closed; on a holiday it skips and says so.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import dagster as dg
+
+from alpha_pipeline.assets.common import AssetJob
+from alpha_pipeline.assets.jobs import training_keys
+from alpha_pipeline.assets.partitions import TIMEZONE, half_year_key
+from alpha_pipeline.market.calendar import TradingCalendar
+from alpha_pipeline.pipeline.session import monday, rebalance_session
+from alpha_pipeline.training.periods import period_of
+
+CALENDAR_WARNING_DAYS = 30
+
+
+def schedules(calendar: TradingCalendar, daily: AssetJob, weekly: AssetJob | None,
+              retrain: AssetJob, models: Sequence[str]) -> list[dg.ScheduleDefinition]:
+    """The three schedules of a market; stopped until somebody turns them on."""
+    found = [_daily(calendar, daily), _retrain(calendar, retrain, models)]
+    return [*found, _weekly(calendar, weekly)] if weekly is not None else found
+
+
+def _today(context: dg.ScheduleEvaluationContext) -> dt.date:
+    from zoneinfo import ZoneInfo
+
+    return context.scheduled_execution_time.astimezone(ZoneInfo(TIMEZONE)).date()
+
+
+def _calendar_note(calendar: TradingCalendar, today: dt.date) -> str:
+    left = (calendar.last - today).days
+    if left > CALENDAR_WARNING_DAYS:
+        return ""
+    return f" The market's calendar ends on {calendar.last}: extend its end date (and exchange_calendars) within {max(left, 0)} days."
+
+
+def _daily(calendar: TradingCalendar, job: AssetJob) -> dg.ScheduleDefinition:
+    @dg.schedule(name="daily_after_close", job=job, cron_schedule="0 17 * * *", execution_timezone=TIMEZONE,
+                 description="17:00 on trade dates: ingest, check, score.")
+    def daily_after_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = _today(context)
+        note = _calendar_note(calendar, today)
+        if note:
+            context.log.warning(note.strip())
+        if not calendar.is_session(today):
+            return dg.SkipReason(f"{today} is not a session of {calendar.exchange}.{note}")
+        return dg.RunRequest(run_key=f"daily-{today}", partition_key=today.isoformat())
+
+    return daily_after_close
+
+
+def _weekly(calendar: TradingCalendar, job: AssetJob) -> dg.ScheduleDefinition:
+    @dg.schedule(name="weekly_rebalance_after_close", job=job, cron_schedule="0 19 * * *", execution_timezone=TIMEZONE,
+                 description="19:00 on the last session of each week: target weights.")
+    def weekly_rebalance_after_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = _today(context)
+        week = monday(today).isoformat()
+        last = rebalance_session(week, calendar)
+        if last != today:
+            return dg.SkipReason(f"{today} is not the last session of its week ({last or 'no session'}).{_calendar_note(calendar, today)}")
+        return dg.RunRequest(run_key=f"week-{week}", partition_key=week)
+
+    return weekly_rebalance_after_close
+
+
+def _retrain(calendar: TradingCalendar, job: AssetJob, models: Sequence[str]) -> dg.ScheduleDefinition:
+    @dg.schedule(name="half_yearly_retrain_before_open", job=job, cron_schedule="0 2 * 1,7 *", execution_timezone=TIMEZONE,
+                 description="02:00 before the first session of a half-year: train every model on what was known at the previous close.")
+    def half_yearly_retrain_before_open(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        today = _today(context)
+        period = period_of(today)
+        sessions = calendar.between(period.start, period.end)
+        if len(sessions) == 0 or str(sessions[0]) != today.isoformat():
+            first = sessions[0] if len(sessions) else "unknown"
+            return dg.SkipReason(f"{today} is not the first session of {period.name} ({first}).{_calendar_note(calendar, today)}")
+        key = half_year_key(period.name)
+        return [dg.RunRequest(run_key=f"retrain-{name}-{key}", partition_key=key, asset_selection=training_keys(name)) for name in models]
+
+    return half_yearly_retrain_before_open

@@ -1,0 +1,265 @@
+"""`alpha-pipeline`: the command line. Thin; every command works on the same Dagster instance as the UI, so what it did is seen there."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alpha_pipeline import __version__
+from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence
+from alpha_pipeline.markets import DATA_ROOT_VARIABLE, DEFAULT_MARKET, MARKET_VARIABLE, MARKETS, data_root, load_market
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from alpha_pipeline.pipeline.workspace import Workspace
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code. A user's mistake prints one sentence, never a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except AlphaPipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; start the same command again to continue where it stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="alpha-pipeline", description="Data-and-model pipeline for China A-share index enhancement.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, text: str, *, market: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=function)
+        if market:
+            sub.add_argument("--market", default=os.environ.get(MARKET_VARIABLE, DEFAULT_MARKET),
+                             help="built-in market or a TOML file (default: $ALPHA_PIPELINE_MARKET or 'demo')")
+        return sub
+
+    run = command("run", _run, "run an experiment from raw bars to the report")
+    run.add_argument("experiment")
+    run.add_argument("--start", help="first out-of-sample date (default: the experiment's)")
+    run.add_argument("--end", help="last out-of-sample date (default: the experiment's)")
+    backfill = command("backfill", _backfill, "materialize assets over a range of partitions")
+    backfill.add_argument("assets", nargs="+", help="asset names such as daily_bars or models/demo_incremental/scores")
+    backfill.add_argument("--start", required=True, help="first partition key (a date, a Monday, or 2017H1)")
+    backfill.add_argument("--end", help="last partition key (default: the first)")
+    backfill.add_argument("--refresh", action="store_true", help="ask the source again for dates that are already stored")
+    report = command("report", _report, "print where an experiment's report lies, or copy it")
+    report.add_argument("experiment")
+    report.add_argument("--output", help="copy the HTML page to this file")
+    sql = command("sql", _sql, "query the store with DuckDB: one view per table")
+    sql.add_argument("query", nargs="?", help="a statement; without one, an interactive prompt")
+    check = command("check", _check, "run the asset checks on stored partitions; exit code 1 when one fails")
+    check.add_argument("--start", help="first trade date (default: the newest stored)")
+    check.add_argument("--end", help="last trade date")
+    experiments = command("experiments", _experiments, "list experiments, or every setting of one", market=False)
+    experiments.add_argument("experiment", nargs="?")
+    command("markets", _markets, "list the built-in markets", market=False)
+    ui = command("ui", _ui, "serve Dagster's web interface on 127.0.0.1")
+    ui.add_argument("--port", type=int, default=3000)
+    return parser
+
+
+# ---------------------------------------------------------------- plumbing
+
+
+def _open(options: argparse.Namespace) -> tuple["Workspace", "dg.Definitions", "dg.DagsterInstance"]:
+    """Workspace, graph and instance of the chosen market; the instance lives beside the market's data unless $DAGSTER_HOME says otherwise."""
+    home = _prepare_home(options.market)
+    import dagster as dg
+
+    from alpha_pipeline.definitions import build_definitions
+    from alpha_pipeline.pipeline.workspace import Workspace
+
+    config = load_market(options.market)
+    return Workspace(config), build_definitions(options.market), dg.DagsterInstance.from_config(str(home))
+
+
+def _prepare_home(market: str) -> Path:
+    """$DAGSTER_HOME with a dagster.yaml; also hands the market on to child processes."""
+    config = load_market(market)
+    os.environ[MARKET_VARIABLE] = str(Path(market).resolve()) if market.endswith(".toml") else market
+    root = data_root(config)
+    if "DAGSTER_HOME" in os.environ:
+        home = Path(os.environ["DAGSTER_HOME"])
+    elif "://" in root:
+        home = Path.home() / ".alpha_pipeline" / config.name / "dagster"
+    else:
+        home = Path(root).resolve() / "dagster"
+        os.environ[DATA_ROOT_VARIABLE] = str(Path(root).resolve().parent)
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text((Path(__file__).parent / "resources" / "dagster.yaml").read_text())
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+# ---------------------------------------------------------------- commands
+
+
+def _run(options: argparse.Namespace) -> int:
+    from alpha_pipeline.experiments import experiment
+
+    spec = experiment(options.experiment)
+    work, defs, instance = _open(options)
+    from rich.console import Console
+
+    from alpha_pipeline.assets import runner
+    from alpha_pipeline.pipeline.session import plan_run
+    from alpha_pipeline.reporting.progress_bar import progress_bars
+
+    console = Console(stderr=True)
+    plan = plan_run(spec, work.calendar, options.start, options.end)
+    steps = runner.experiment_steps(spec, plan, work)
+    described = work.source.describe()
+    kind = "SIMULATED market" if described.is_simulated else "real data"
+    console.print(f"[bold]{spec.title}[/bold] on '{work.market.name}' ({kind}), {plan.start} … {plan.end}, {len(steps)} steps")
+    started = time.monotonic()
+    with progress_bars(console, len(steps)) as bars:
+        runner.run_experiment(defs, instance, steps, lambda number, step: bars.stage(number, step.title))
+    from alpha_pipeline.pipeline.reports import load_report_inputs
+    from alpha_pipeline.reporting.terminal import summary_table
+
+    Console().print(summary_table(load_report_inputs(work, spec)))
+    path = work.store.bundle_path(f"reports/{spec.name}", "report.html")
+    console.print(f"report: {path}\nfinished in {time.monotonic() - started:.0f} s; see it all with: alpha-pipeline ui --market {options.market}")
+    return 0
+
+
+def _backfill(options: argparse.Namespace) -> int:
+    work, defs, instance = _open(options)
+    from rich.console import Console
+
+    from alpha_pipeline.assets import runner
+    from alpha_pipeline.assets.partitions import half_year_key
+    from alpha_pipeline.errors import unknown_name
+    from alpha_pipeline.reporting.progress_bar import progress_bars
+
+    known = sorted(key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys())
+    for name in options.assets:
+        if name not in known:
+            raise unknown_name("asset", name, known)
+    first, last = options.start, options.end or options.start
+    if "H" in first:
+        first, last = half_year_key(first), half_year_key(last)
+    elif not any(name.endswith("/weights") for name in options.assets):
+        work.check_session(first)
+        work.check_session(last)
+    config = {"market_tables": {"refresh": True}} if options.refresh else None
+    step = runner.Step(f"Backfill {first} … {last}", tuple(options.assets), first, last, config)
+    with progress_bars(Console(stderr=True), 1) as bars:
+        bars.stage(0, step.title)
+        runner.execute(defs, instance, step)
+    print(f"materialized {', '.join(options.assets)} for {first} … {last}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from alpha_pipeline.experiments import experiment
+    from alpha_pipeline.pipeline.workspace import Workspace
+
+    spec = experiment(options.experiment)
+    work = Workspace(load_market(options.market))
+    data = work.store.read_bundle_file(f"reports/{spec.name}", "report.html")
+    if options.output:
+        Path(options.output).write_bytes(data)
+        print(options.output)
+    else:
+        print(work.store.bundle_path(f"reports/{spec.name}", "report.html"))
+    return 0
+
+
+def _sql(options: argparse.Namespace) -> int:
+    from alpha_pipeline.pipeline.queries import interactive, open_views
+    from alpha_pipeline.pipeline.workspace import Workspace
+
+    connection = open_views(Workspace(load_market(options.market)).store)
+    if options.query is None:
+        return interactive(connection)
+    import duckdb
+
+    try:
+        print(connection.sql(options.query))
+    except duckdb.Error as error:
+        raise BadInput(sentence(f"the query failed: {error}", next_step="`SHOW TABLES` lists the views.")) from error
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    work, defs, instance = _open(options)
+    from rich.console import Console
+
+    from alpha_pipeline.assets.stored_checks import check_stored
+
+    keys = work.store.keys("daily_bars")
+    if not keys:
+        raise BadInput(sentence("nothing to check", where=f"market '{work.market.name}'", next_step="Run an experiment or a backfill first."))
+    start = options.start or (keys[-1] if not options.end else options.end)
+    chosen = [key for key in keys if start <= key <= (options.end or keys[-1])]
+    if not chosen:
+        raise BadInput(sentence("no stored trade date in the range", got=f"{start} … {options.end or keys[-1]}", expected=f"{keys[0]} … {keys[-1]}"))
+    console = Console()
+    n_failed = 0
+    for evaluation in check_stored(defs, instance, chosen):
+        mark = "[green]pass[/green]" if evaluation.passed else f"[red]FAIL[/red] {evaluation.severity.value}"
+        if not evaluation.passed:
+            n_failed += evaluation.severity.value == "ERROR"
+            console.print(f"{mark}  {evaluation.asset_key.to_user_string()}.{evaluation.check_name}: {evaluation.description}")
+        elif sys.stdout.isatty():
+            console.print(f"{mark}  {evaluation.asset_key.to_user_string()}.{evaluation.check_name}")
+    console.print(f"{len(chosen)} trade date(s) checked, {n_failed} blocking failure(s)")
+    return 1 if n_failed else 0
+
+
+def _experiments(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from alpha_pipeline.experiments import EXPERIMENTS, experiment
+
+    table = Table(box=None)
+    if options.experiment:
+        table.add_column("setting")
+        table.add_column("value")
+        for row in experiment(options.experiment).describe():
+            table.add_row(*row)
+    else:
+        for column in ("name", "system", "out of sample", "models", "portfolios", "what"):
+            table.add_column(column)
+        for spec in EXPERIMENTS.values():
+            table.add_row(spec.name, spec.system, f"{spec.start} … {spec.end}", str(len(spec.models)), str(len(spec.portfolios)), spec.title)
+    Console().print(table)
+    return 0
+
+
+def _markets(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for column in ("name", "source", "dates", "what"):
+        table.add_column(column)
+    for market in MARKETS.values():
+        table.add_row(market.name, market.source, f"{market.start} … {market.end}", market.description)
+    Console().print(table)
+    return 0
+
+
+def _ui(options: argparse.Namespace) -> int:
+    home = _prepare_home(options.market)
+    print(f"Dagster on http://127.0.0.1:{options.port} (instance {home})", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", "-m", "alpha_pipeline.definitions", "-h", "127.0.0.1", "-p", str(options.port)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From several scores to one."""

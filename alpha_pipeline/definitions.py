@@ -1,0 +1,58 @@
+"""The only Definitions: assets, checks, resources, jobs and schedules of one market, named by ``$ALPHA_PIPELINE_MARKET``."""
+
+import os
+from collections.abc import Sequence
+
+import dagster as dg
+
+from alpha_pipeline.assets.features import feature_assets
+from alpha_pipeline.assets.jobs import daily_job, retrain_job, weekly_job
+from alpha_pipeline.assets.market import market_assets
+from alpha_pipeline.assets.partitions import market_axes
+from alpha_pipeline.assets.portfolios import portfolio_assets
+from alpha_pipeline.assets.reports import report_asset
+from alpha_pipeline.assets.schedules import schedules
+from alpha_pipeline.assets.signals import signal_assets
+from alpha_pipeline.assets.stored_checks import checks_job, stored_check_assets
+from alpha_pipeline.assets.training import model_assets
+from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiments import EXPERIMENTS
+from alpha_pipeline.experiments.select import shared_parts
+from alpha_pipeline.markets import DEFAULT_MARKET, MARKET_VARIABLE, load_market, open_source
+from alpha_pipeline.pipeline.ingest import ORDER
+from alpha_pipeline.resources.compute import ComputeResource
+from alpha_pipeline.resources.market import MarketResource
+
+
+def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None = None, resource: MarketResource | None = None) -> dg.Definitions:
+    """The graph of one market: its tables, and every experiment that the market can carry."""
+    config = load_market(market)
+    source = open_source(config)
+    described = source.describe()
+    axes = market_axes(config, source.calendar)
+    parts = shared_parts(tuple(EXPERIMENTS.values()) if experiments is None else tuple(experiments), described)
+    tables = tuple(t for t in ORDER if t in described.tables)
+    features = feature_assets(axes, tables, parts.labels)
+    feature_names = [key.to_user_string() for asset in features for key in asset.keys]
+    daily = daily_job(axes, tables, feature_names, parts.experiments)
+    weekly = weekly_job(axes, parts.experiments)
+    retrain = retrain_job(axes, parts.experiments)
+    panels = ["status", "daily", *(["intraday_15m"] if "intraday_bars" in tables else [])]
+    checks = checks_job([*tables, "universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])])
+    return dg.Definitions(
+        assets=[
+            market_assets(axes, described), *features,
+            *(asset for model in parts.models for asset in model_assets(axes, model, tables)),
+            *(asset for signal, test, universes in parts.signals for asset in signal_assets(axes, signal, test, universes)),
+            *(asset for portfolio in parts.portfolios for asset in portfolio_assets(axes, portfolio)),
+            *(report_asset(spec) for spec in parts.experiments),
+        ],
+        asset_checks=stored_check_assets(axes, tables, panels),
+        jobs=[job for job in (daily, weekly, retrain, checks) if job is not None],
+        schedules=schedules(source.calendar, daily, weekly, retrain, [model.name for model in parts.models]),
+        resources={"market": resource or MarketResource(market=market), "compute": ComputeResource()},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(os.environ.get(MARKET_VARIABLE, DEFAULT_MARKET))

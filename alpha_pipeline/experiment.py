@@ -1,0 +1,205 @@
+"""An experiment as data: which models on which labels and dates, which tests, which portfolios, which report.
+
+The small spec types are owned by the modules that use them; this file only composes them, checks across parts and hashes.
+Nothing here runs anything, and nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from alpha_pipeline.backtest.costs import FlatCosts
+from alpha_pipeline.digest import digest
+from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
+from alpha_pipeline.factors.factor_test import FactorTestSpec
+from alpha_pipeline.features.labels import ForwardReturn
+from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.market.schema import INDICES
+from alpha_pipeline.market.universe import UNIVERSE_NAMES, UniverseSpec
+from alpha_pipeline.portfolio.constraints import CONSTRAINTS
+from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
+from alpha_pipeline.training.periods import WalkForward
+from alpha_pipeline.training.spec import TrainingSpec
+
+BASELINES = ("linear_blend", "oracle")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One network with everything its training depends on.
+
+    ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
+    default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
+    date: the control that must learn nothing.
+    """
+
+    name: str
+    network: str
+    tensors: tuple[str, ...]
+    settings: tuple[tuple[str, float | int | bool | str], ...] = ()
+    label: ForwardReturn = ForwardReturn()
+    universe: UniverseSpec = UniverseSpec()
+    walk: WalkForward = WalkForward()
+    training: TrainingSpec = TrainingSpec()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    label_shuffle_seed: int | None = None
+
+    def training_digest(self) -> str:
+        """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
+        tensors = [TENSORS[name] for name in self.tensors]
+        return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
+                       self.label_shuffle_seed])
+
+    def panels(self) -> tuple[str, ...]:
+        """Names of the panels its tensors are windows of."""
+        return tuple(TENSORS[name].panel for name in self.tensors)
+
+    def validate(self) -> None:
+        where = f"model '{self.name}'"
+        for name in self.tensors:
+            if name not in TENSORS:
+                raise unknown_name("tensor", name, list(TENSORS))
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
+        needed = self.label.label_end_offset
+        if self.walk.gap < needed:
+            raise InvalidSpec(sentence("purge is shorter than the label reaches", where=where, got=f"gap {self.walk.gap} sessions",
+                                       expected=f"at least {needed} (label {self.label.name})"))
+
+
+@dataclass(frozen=True)
+class SignalSpec:
+    """A factor to be tested and traded: the ensembled score of a model, or a named baseline.
+
+    ``universe`` is where the score is winsorized, neutralized against industry and log capitalization, and standardized. ``published`` is the
+    model of the published report beside which it is printed (empty: none).
+    """
+
+    name: str
+    model: str = ""
+    baseline: str = ""
+    universe: UniverseSpec = UniverseSpec()
+    published: str = ""
+
+    def validate(self, models: tuple[str, ...]) -> None:
+        if bool(self.model) == bool(self.baseline):
+            raise InvalidSpec(sentence("a signal comes from either a model or a baseline", where=f"signal '{self.name}'",
+                                       got=f"model '{self.model}', baseline '{self.baseline}'"))
+        if self.model and self.model not in models:
+            raise unknown_name("model", self.model, list(models))
+        if self.baseline and self.baseline not in BASELINES:
+            raise unknown_name("baseline", self.baseline, list(BASELINES))
+
+
+@dataclass(frozen=True)
+class PortfolioSpec:
+    """An index-enhanced portfolio: whose score, against which index, within which constraints, at which cost.
+
+    ``published`` names the row of the report's table beside which it is printed (empty: none).
+    """
+
+    name: str
+    signal: str
+    optimizer: EnhancedIndexSpec
+    costs: FlatCosts = FlatCosts(buy=0.002, sell=0.002)
+    unfilled: str = "redistribute"
+    published: str = ""
+
+    @property
+    def benchmark(self) -> str:
+        return self.optimizer.benchmark
+
+    def digest(self) -> str:
+        """Hash of all that the weights depend on."""
+        return digest([self.signal, self.optimizer, self.costs, self.unfilled])
+
+    def validate(self, signals: tuple[str, ...]) -> None:
+        if self.signal not in signals:
+            raise unknown_name("signal", self.signal, list(signals))
+        if self.benchmark not in INDICES:
+            raise unknown_name("benchmark", self.benchmark, list(INDICES))
+        for constraint in self.optimizer.constraints:
+            if constraint.name not in CONSTRAINTS:
+                raise unknown_name("constraint", constraint.name, list(CONSTRAINTS))
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """A published system, or a variant of it, from data to report.
+
+    ``start`` and ``end`` bound the out-of-sample dates and are clipped to the market. ``comparisons`` are signals shown beside the models'
+    on the same dates. ``test_universes`` are "all" or index codes.
+    """
+
+    name: str
+    title: str
+    system: str
+    description: str
+    start: dt.date
+    end: dt.date
+    models: tuple[ModelSpec, ...]
+    signals: tuple[SignalSpec, ...]
+    portfolios: tuple[PortfolioSpec, ...] = ()
+    comparisons: tuple[SignalSpec, ...] = ()
+    test: FactorTestSpec = FactorTestSpec()
+    test_universes: tuple[str, ...] = ("all",)
+    tags: tuple[str, ...] = field(default=())
+
+    def validate(self) -> ExperimentSpec:
+        """Self, after checking every part and the links between them; raises with a sentence otherwise."""
+        if self.start > self.end:
+            raise InvalidSpec(sentence("start is after end", where=f"experiment '{self.name}'", got=f"{self.start} … {self.end}"))
+        models = tuple(m.name for m in self.models)
+        signals = tuple(s.name for s in self.all_signals())
+        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios))):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise InvalidSpec(sentence(f"{kind} '{twice[0]}' is named twice", where=f"experiment '{self.name}'"))
+        for model in self.models:
+            model.validate()
+        for signal in self.all_signals():
+            signal.validate(models)
+        for portfolio in self.portfolios:
+            portfolio.validate(signals)
+        for universe in self.test_universes:
+            if universe not in UNIVERSE_NAMES:
+                raise unknown_name("universe", universe, list(UNIVERSE_NAMES))
+        return self
+
+    def all_signals(self) -> tuple[SignalSpec, ...]:
+        """Signals of the models, then comparisons."""
+        return (*self.signals, *self.comparisons)
+
+    def digest(self) -> str:
+        """Hash of the whole experiment."""
+        return digest(self)
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Every setting as (dotted name, value), for the report and for `alpha-pipeline experiments NAME`."""
+        return list(_flatten("", self))
+
+
+def _flatten(prefix: str, value: Any) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    if is_dataclass(value) and not isinstance(value, type):
+        for f in fields(value):
+            rows += _flatten(f"{prefix}.{f.name}" if prefix else f.name, getattr(value, f.name))
+    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+        for at, part in enumerate(value):
+            label = getattr(part, "name", type(part).__name__)
+            rows += _flatten(f"{prefix}[{label if label else at}]", part)
+    else:
+        rows.append((prefix, str(value)))
+    return rows
+
+
+def replace_field(spec: ExperimentSpec, dotted: str, value: Any) -> ExperimentSpec:
+    """The experiment with one top-level field replaced; raises :class:`UnknownName` for a field that does not exist."""
+    import dataclasses
+
+    known = [f.name for f in fields(spec)]
+    if dotted not in known:
+        raise unknown_name("experiment field", dotted, known)
+    return dataclasses.replace(spec, **{dotted: value}).validate()

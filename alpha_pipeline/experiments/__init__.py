@@ -1,0 +1,18 @@
+"""What is run: one file per published system, values only. :data:`EXPERIMENTS` is the one list."""
+
+from __future__ import annotations
+
+from alpha_pipeline.errors import unknown_name
+from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiments import demo, multifreq
+
+_ALL: tuple[ExperimentSpec, ...] = (demo.DEMO, multifreq.MULTIFREQ, multifreq.MULTIFREQ_DAILY, multifreq.MULTIFREQ_RECENT)
+EXPERIMENTS: dict[str, ExperimentSpec] = {spec.name: spec.validate() for spec in _ALL}
+assert len(EXPERIMENTS) == len(_ALL), "two experiments have the same name"
+
+
+def experiment(name: str) -> ExperimentSpec:
+    """The experiment of that name; raises :class:`UnknownName` with the known ones."""
+    if name not in EXPERIMENTS:
+        raise unknown_name("experiment", name, list(EXPERIMENTS))
+    return EXPERIMENTS[name]

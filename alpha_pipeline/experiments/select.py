@@ -1,0 +1,71 @@
+"""What a market's graph consists of: every experiment it can carry, their shared parts once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alpha_pipeline.errors import InvalidSpec, sentence
+from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
+from alpha_pipeline.factors.factor_test import FactorTestSpec
+from alpha_pipeline.features.labels import ForwardReturn
+from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.sources.base import SourceDescription
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Unique models, labels, signals (with their test and universes) and portfolios of some experiments."""
+
+    experiments: tuple[ExperimentSpec, ...]
+    models: tuple[ModelSpec, ...]
+    labels: tuple[ForwardReturn, ...]
+    signals: tuple[tuple[SignalSpec, FactorTestSpec, tuple[str, ...]], ...]
+    portfolios: tuple[PortfolioSpec, ...]
+
+
+def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
+    """What an experiment needs and a source lacks, in words."""
+    lacks: list[str] = []
+    needs_intraday = any(TENSORS[name].panel == "intraday_15m" for model in spec.models for name in model.tensors)
+    if needs_intraday and "intraday_bars" not in source.tables:
+        lacks.append("intraday_bars")
+    if spec.portfolios:
+        lacks += [table for table in ("index_weights", "index_bars") if table not in source.tables]
+    return lacks
+
+
+def for_source(spec: ExperimentSpec, source: SourceDescription) -> ExperimentSpec:
+    """The experiment as a source can carry it: the oracle exists on a simulated market only."""
+    from dataclasses import replace
+
+    comparisons = tuple(s for s in spec.comparisons if s.baseline != "oracle" or source.is_simulated)
+    return replace(spec, comparisons=comparisons)
+
+
+def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescription) -> Parts:
+    """Parts of the experiments that the source can carry; one name, one meaning.
+
+    Raises :class:`InvalidSpec` when two experiments give different things the same name. A comparison signal that several experiments share is
+    tested in the union of their universes, with the test of the first.
+    """
+    carried = tuple(for_source(spec, source) for spec in experiments if not missing_for(spec, source))
+    models: dict[str, ModelSpec] = {}
+    portfolios: dict[str, PortfolioSpec] = {}
+    signals: dict[str, tuple[SignalSpec, FactorTestSpec, tuple[str, ...]]] = {}
+    for spec in carried:
+        for model in spec.models:
+            _same("model", models.setdefault(model.name, model), model, spec.name)
+        for portfolio in spec.portfolios:
+            _same("portfolio", portfolios.setdefault(portfolio.name, portfolio), portfolio, spec.name)
+        for signal in spec.all_signals():
+            known, test, universes = signals.get(signal.name, (signal, spec.test, ()))
+            _same("signal", known, signal, spec.name)
+            signals[signal.name] = (signal, test, tuple(dict.fromkeys([*universes, *spec.test_universes])))
+    labels = {model.label.name: model.label for model in models.values()}
+    return Parts(carried, tuple(models.values()), tuple(labels.values()), tuple(signals.values()), tuple(portfolios.values()))
+
+
+def _same(kind: str, known: object, new: object, where: str) -> None:
+    if known != new:
+        raise InvalidSpec(sentence(f"another experiment has a different {kind} of this name", where=f"experiment '{where}'",
+                                   got=str(getattr(new, "name", new)), next_step="Rename it."))

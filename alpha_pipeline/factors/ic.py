@@ -1,0 +1,155 @@
+"""Information coefficients: how well a factor orders the returns that follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alpha_pipeline.cross_section import rank
+from alpha_pipeline.errors import InvalidSpec, Misaligned, NotEnoughData, sentence
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_CHUNK = 1 << 18
+_NO_SPREAD = 1e-14  # share of the sum of squares that survives centring when all values are equal up to rounding
+
+
+@dataclass(frozen=True)
+class ICSummary:
+    """Statistics of one IC series over test dates; dates without an IC (NaN) are left out and counted.
+
+    ``icir`` = mean / std, **not** annualised (ALPHANET, MULTIFREQ, MULTIMODEL; ATTENTION multiplies by √periods per year).
+    ``t_plain`` = icir · √n; ``t_newey_west`` = mean over its Newey–West standard error with ``lags`` lags.
+    ``std`` has divisor n − 1. With a single date every spread is NaN.
+    """
+
+    n_dates: int
+    n_missing: int
+    mean: float
+    std: float
+    icir: float
+    positive_share: float
+    t_plain: float
+    t_newey_west: float
+    lags: int
+
+
+def rank_ic(
+    scores: npt.ArrayLike, returns: npt.ArrayLike, *, mask: BoolArray | None = None, min_stocks: int = 10
+) -> FloatArray:
+    """(D,) Spearman correlation over each date's cross-section; equal values share their average rank.
+
+    Parameters
+    ----------
+    scores : (D, S) known at the close of *t*. returns : (D, S) decimals, the period that follows *t*: the result is known
+        only when that period ends.
+    mask : (D, S) stocks to test. Pairs with NaN on either side are left out as well, before ranking.
+    min_stocks : a date with fewer pairs gives NaN; so does one whose scores or returns are all equal.
+
+    Raises
+    ------
+    Misaligned : different shapes. BadInput : infinite values.
+
+    Source: MULTIFREQ, figure 15.
+
+    >>> rank_ic([[1.0, 2.0, 3.0]], [[0.1, 0.3, 0.2]], min_stocks=3).tolist()
+    [0.5]
+    """
+    return _correlation(scores, returns, mask, min_stocks, ranked=True)
+
+
+def ic(scores: npt.ArrayLike, returns: npt.ArrayLike, *, mask: BoolArray | None = None, min_stocks: int = 10) -> FloatArray:
+    """(D,) Pearson correlation over each date's cross-section; arguments and NaN rules of :func:`rank_ic`."""
+    return _correlation(scores, returns, mask, min_stocks, ranked=False)
+
+
+def newey_west_se(series: npt.ArrayLike, lags: int) -> float:
+    """Standard error of the mean of ``series`` that allows for autocorrelation up to ``lags``.
+
+    √((γ₀ + 2 Σ (1 − l / (lags + 1)) γ_l) / n) with autocovariances of divisor n. ``lags`` = 0 is the plain error with
+    divisor n. Test periods that overlap autocorrelate by construction: give at least their overlap.
+
+    Raises
+    ------
+    NotEnoughData : fewer than two values. InvalidSpec : a negative number of lags or one that reaches the length.
+
+    Source: Newey and West (1987), Bartlett weights.
+    """
+    values = np.asarray(series, dtype=np.float64)
+    n = len(values)
+    if n < 2:
+        raise NotEnoughData(sentence("a standard error needs two values", where="newey_west_se", got=n, expected=">= 2"))
+    if not 0 <= lags < n:
+        raise InvalidSpec(sentence("number of lags", where="newey_west_se", got=lags, expected=f"0 to {n - 1}"))
+    centered = values - values.mean()
+    variance = centered @ centered
+    for lag in range(1, lags + 1):
+        variance += 2.0 * (1.0 - lag / (lags + 1)) * (centered[lag:] @ centered[:-lag])
+    return float(np.sqrt(max(variance, 0.0)) / n)
+
+
+def summarize_ic(series: npt.ArrayLike, *, lags: int | None = None) -> ICSummary:
+    """:class:`ICSummary` of a (D,) IC series. ``lags`` None takes ⌊4 (n / 100)^(2/9)⌋.
+
+    Raises
+    ------
+    NotEnoughData : no date has an IC.
+    """
+    values = np.asarray(series, dtype=np.float64)
+    present = values[~np.isnan(values)]
+    n = len(present)
+    if n == 0:
+        raise NotEnoughData(
+            sentence("no date has an IC", where="summarize_ic", got=f"{len(values)} dates, all missing",
+                     next_step="Check that factor, universe and prices overlap and that enough stocks are tested.")
+        )
+    used_lags = min(int(4 * (n / 100) ** (2 / 9)), n - 1) if lags is None else lags
+    mean = float(present.mean())
+    std = float(present.std(ddof=1)) if n > 1 else float("nan")
+    icir = mean / std if std > 0 else float("nan")
+    error = newey_west_se(present, used_lags) if n > 1 else float("nan")
+    return ICSummary(
+        n_dates=n, n_missing=len(values) - n, mean=mean, std=std, icir=icir, positive_share=float((present > 0).mean()),
+        t_plain=icir * float(np.sqrt(n)), t_newey_west=mean / error if error > 0 else float("nan"), lags=used_lags,
+    )
+
+
+def _correlation(
+    scores: npt.ArrayLike, returns: npt.ArrayLike, mask: BoolArray | None, min_stocks: int, *, ranked: bool
+) -> FloatArray:
+    where = "rank_ic" if ranked else "ic"
+    left, right = np.asarray(scores), np.asarray(returns)
+    if left.ndim != 2 or left.shape != right.shape:
+        raise Misaligned(sentence("scores and returns differ in shape", where=where, got=right.shape, expected=left.shape))
+    if mask is not None and np.shape(mask) != left.shape:
+        raise Misaligned(sentence("mask and scores differ in shape", where=where, got=np.shape(mask), expected=left.shape))
+    result = np.full(len(left), np.nan)
+    step = max(1, _CHUNK // max(1, left.shape[1]))
+    for start in range(0, len(left), step):
+        rows = slice(start, start + step)
+        a, b = left[rows].astype(np.float64), right[rows].astype(np.float64)
+        pairs = ~(np.isnan(a) | np.isnan(b))
+        if mask is not None:
+            pairs &= mask[rows]
+        if ranked:
+            a, b = rank(a, mask=pairs), rank(b, mask=pairs)
+        result[rows] = _pearson(a, b, pairs, min_stocks)
+    return result
+
+
+def _pearson(a: FloatArray, b: FloatArray, pairs: BoolArray, min_stocks: int) -> FloatArray:
+    n = pairs.sum(axis=1)
+    products = []
+    for x in (a, b):
+        x = np.where(pairs, x, 0.0)
+        total = np.einsum("ds,ds->d", x, x)
+        x -= (x.sum(axis=1) / np.maximum(n, 1))[:, None]
+        x[~pairs] = 0.0
+        square = np.einsum("ds,ds->d", x, x)
+        square[(square <= _NO_SPREAD**2 * total) | (n < max(min_stocks, 2))] = np.nan
+        products.append((x, square))
+    (x, square_x), (y, square_y) = products
+    return np.asarray(np.clip(np.einsum("ds,ds->d", x, y) / np.sqrt(square_x * square_y), -1.0, 1.0), dtype=np.float64)

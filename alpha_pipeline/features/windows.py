@@ -1,0 +1,313 @@
+"""Standardized feature windows, built on demand from a dense panel instead of being stored.
+
+A window of 20 days × 16 bars repeats every bar twenty times over; the panel holds it once. For a date *d* a window is a view of
+the panel's rows d − n_days + 1 … d, of which the columns of that date's stocks are gathered and standardized::
+
+    u = x / divisor − 1        per (field, stock); the divisor is the window's last value or its mean
+    z = (u − mean) / std       per (step, field), over the gathered stocks, population std; 0 where std is 0
+
+Prices in the panel are multiplied by the *cumulative backward* adjustment factor. The reports adjust prices to the window's
+last date, which multiplies all of a stock's prices in the window by one more number; the divisor cancels that number, so both
+give the same ratios. Volume is in raw shares.
+
+Everything known about date *d* comes from rows ≤ d, so a window is known at the close of *d*.
+
+Shape letters: D dates, S stocks of the panel, T steps, F fields, N stocks of one cross-section, B rows of a mixed batch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from alpha_pipeline.errors import BadInput, Misaligned, MissingData, NotEnoughData, sentence
+from alpha_pipeline.features.eligibility import REASONS, reason_codes
+from alpha_pipeline.features.tensors import TensorSpec
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+# The inputs are float32 and relative to their divisor: a spread below this is their rounding, not information.
+_NO_SPREAD = 1e-6
+_STEPS_AT_ONCE = 32  # steps whose float64 copy is in memory at a time
+
+
+@dataclass(frozen=True, eq=False)
+class WindowStatistics:
+    """What turns the raw bars of one date's cross-section into standardized values; small, worth keeping between epochs.
+
+    ``divisor_FN`` is float64, in the order of the columns it was asked for; None where the divisor is the last bar itself.
+    ``scale_TF`` = 1 / std and ``shift_TF`` = −mean / std are float32; both are 0 where there is no spread.
+    """
+
+    divisor_FN: Tensor | None
+    scale_TF: Tensor
+    shift_TF: Tensor
+
+    def take(self, positions: IntArray) -> WindowStatistics:
+        """The same statistics for a part of the columns, given by position; they go on to describe the whole cross-section."""
+        if self.divisor_FN is None:
+            return self
+        at = torch.from_numpy(positions).to(self.divisor_FN.device)
+        return WindowStatistics(self.divisor_FN.index_select(1, at), self.scale_TF, self.shift_TF)
+
+    @property
+    def n_bytes(self) -> int:
+        tensors = [t for t in (self.divisor_FN, self.scale_TF, self.shift_TF) if t is not None]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+
+class Windows:
+    """Lazy windows of one tensor.
+
+    Parameters
+    ----------
+    spec : which days, steps and fields.
+    values : (D, steps_per_day, panel fields, S) float32, an array or a memory map. NaN where a stock has no bar (not listed,
+        gap in the data). On suspended days prices are filled forward and volume is 0. Fields that lie side by side are used in
+        place.
+    suspended : (D, S) True where the stock is suspended all day.
+    panel_fields : names along the third axis of ``values``; by default exactly ``spec.fields``.
+
+    The constructor reads the panel once and keeps one byte per (date, stock): whether that stock has a window on that date, and
+    if not, why. Asking is then a lookup.
+
+    Raises
+    ------
+    Misaligned : shapes that do not fit. MissingData : a field that the panel lacks. BadInput : infinite or negative values.
+
+    Source: MULTIFREQ, figures 7 and 11. Ours: the rules for suspended days and for a spread of 0, which the report does not
+    mention.
+    """
+
+    def __init__(
+        self, spec: TensorSpec, values: npt.NDArray[np.float32], suspended: BoolArray, panel_fields: Sequence[str] | None = None
+    ) -> None:
+        where = f"tensor '{spec.name}'"
+        values = _pick_fields(spec, values, panel_fields or spec.fields, where)
+        n_dates, _, _, n_stocks = values.shape
+        if suspended.shape != (n_dates, n_stocks) or suspended.dtype != np.bool_:
+            raise Misaligned(
+                sentence(
+                    "the suspension mask does not fit the panel",
+                    where=where,
+                    got=f"{suspended.shape} {suspended.dtype}",
+                    expected=f"{(n_dates, n_stocks)} bool",
+                )
+            )
+        self.spec = spec
+        self._code_DS = reason_codes(spec, values, suspended, where)
+        with warnings.catch_warnings():
+            # torch warns that a read-only map could be written through the tensor; nothing here writes to it
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._values = torch.from_numpy(values)
+
+    # ------------------------------------------------------------------ facts
+
+    @property
+    def n_dates(self) -> int:
+        return int(self._values.shape[0])
+
+    @property
+    def n_stocks(self) -> int:
+        return int(self._values.shape[3])
+
+    @property
+    def device(self) -> torch.device:
+        return self._values.device
+
+    @property
+    def panel_bytes(self) -> int:
+        """What :meth:`to` will occupy on a device."""
+        return self._values.numel() * self._values.element_size()
+
+    @property
+    def eligibility_bytes(self) -> int:
+        return int(self._code_DS.nbytes)
+
+    def to(self, device: torch.device | str, *, free_bytes: int | None = None) -> Windows:
+        """The same windows over a copy of the panel on ``device``; itself if the panel is there already.
+
+        ``free_bytes`` is asked of the device unless given. Raises :class:`NotEnoughData` (of memory) *before* anything is
+        copied when the panel would take more than nine tenths of it.
+        """
+        target = torch.device(device)
+        if target.type == self.device.type and target.index in (None, self.device.index):
+            return self
+        if free_bytes is None and target.type == "cuda":
+            free_bytes = torch.cuda.mem_get_info(target)[0]
+        if free_bytes is not None and self.panel_bytes > 0.9 * free_bytes:
+            raise NotEnoughData(
+                sentence(
+                    f"the panel does not fit into the memory of {target}",
+                    where=f"tensor '{self.spec.name}'",
+                    got=f"{free_bytes / 2**30:.2f} GiB free",
+                    expected=f"{self.panel_bytes / 0.9 / 2**30:.2f} GiB",
+                    next_step="Leave the panel in host memory (windows are then copied one at a time), or take fewer dates.",
+                )
+            )
+        moved = object.__new__(Windows)
+        moved.spec, moved._code_DS, moved._values = self.spec, self._code_DS, self._values.to(target)
+        return moved
+
+    # ------------------------------------------------------------ eligibility
+
+    def has_window(self, date_index: int) -> BoolArray:
+        """(S,) True for stocks with a complete window on that date."""
+        return np.equal(self._code_DS[self._checked(date_index)], 0)
+
+    def eligible(self, date_index: int, universe_S: BoolArray) -> tuple[IntArray, dict[str, int]]:
+        """Columns of the universe's stocks that have a window on that date, ascending, and how many lack one, by reason."""
+        codes = self._code_DS[self._checked(date_index)][universe_S]
+        counts = np.bincount(codes, minlength=len(REASONS) + 1)
+        excluded = {reason: int(n) for reason, n in zip(REASONS, counts[1:], strict=True)}
+        return np.flatnonzero(universe_S)[codes == 0], excluded
+
+    # ---------------------------------------------------------------- windows
+
+    def statistics(self, date_index: int, columns: IntArray) -> WindowStatistics:
+        """Divisors, means and spreads of the cross-section ``columns``; sums run in float64."""
+        assert len(columns) > 0, "no cross-section to standardize over: look at what eligible() returns first"
+        x_TFN = self._gather(date_index, columns)
+        if self.spec.scale == "mean":
+            divisor_FN = x_TFN.sum(dim=0, dtype=torch.float64) / len(x_TFN)
+            kept: Tensor | None = divisor_FN
+        else:
+            divisor_FN, kept = x_TFN[-1].double(), None
+        u_TFN = _ratio_(x_TFN, divisor_FN)
+        scale_TF = torch.zeros(u_TFN.shape[:2], dtype=torch.float32, device=u_TFN.device)
+        shift_TF = torch.zeros_like(scale_TF)
+        for start in range(0, len(u_TFN), _STEPS_AT_ONCE):
+            part = slice(start, start + _STEPS_AT_ONCE)
+            variance, mean = torch.var_mean(u_TFN[part].double(), dim=2, correction=0)
+            inverse = torch.where(variance > _NO_SPREAD**2, variance.rsqrt(), 0.0)
+            scale_TF[part], shift_TF[part] = inverse.float(), (-mean * inverse).float()
+        return WindowStatistics(kept, scale_TF, shift_TF)
+
+    def window(self, date_index: int, columns: IntArray, statistics: WindowStatistics | None = None) -> Tensor:
+        """x_TFN float32 on the panel's device, finite, standardized over ``columns``.
+
+        ``columns`` must be eligible. With ``statistics`` (from this date, ``divisor_FN`` in the order of ``columns``) nothing is
+        estimated again, and ``columns`` may be a part of the cross-section that they describe.
+        """
+        if statistics is None:
+            statistics = self.statistics(date_index, columns)
+        x_TFN = self._gather(date_index, columns)
+        divisor_FN = x_TFN[-1].double() if statistics.divisor_FN is None else statistics.divisor_FN
+        u_TFN = _ratio_(x_TFN, divisor_FN)
+        return torch.addcmul(statistics.shift_TF[:, :, None], u_TFN, statistics.scale_TF[:, :, None], out=u_TFN)
+
+    def rows(
+        self, date_index_B: IntArray, columns_B: IntArray, statistics: Mapping[int, WindowStatistics], position_B: IntArray
+    ) -> Tensor:
+        """x_TFB: one window per (date, stock) pair, the same numbers as :meth:`window` gives, without building whole
+        cross-sections.
+
+        ``statistics`` by date index; ``position_B`` is each pair's position along ``divisor_FN`` of its date.
+        """
+        spec, device = self.spec, self.device
+        days_nB = torch.from_numpy(date_index_B[None, :] + np.arange(1 - spec.n_days, 1)[:, None]).to(device)
+        columns = torch.from_numpy(columns_B).to(device)
+        # one gather of (day, stock) pairs: (n_days, B, steps per day, F), then steps to the front and stocks to the back
+        x_TFB = (
+            self._values[days_nB, :, :, columns[None, :]]
+            .permute(0, 2, 3, 1)
+            .reshape(spec.n_steps, spec.n_fields, len(columns_B))
+            .contiguous()
+        )
+        dates, which_B = np.unique(date_index_B, return_inverse=True)
+        which = torch.from_numpy(which_B).to(device)
+        if spec.scale == "last":
+            divisor_FB = x_TFB[-1].double()
+        else:
+            divisor_FB = torch.empty((spec.n_fields, len(columns_B)), dtype=torch.float64, device=device)
+            for at, date in enumerate(dates.tolist()):
+                own = np.flatnonzero(which_B == at)
+                divisor_FB[:, torch.from_numpy(own).to(device)] = _divisor(statistics[date])[
+                    :, torch.from_numpy(position_B[own]).to(device)
+                ]
+        u_TFB = _ratio_(x_TFB, divisor_FB)
+        scale_TFB = torch.stack([statistics[date].scale_TF for date in dates.tolist()], dim=2).index_select(2, which)
+        shift_TFB = torch.stack([statistics[date].shift_TF for date in dates.tolist()], dim=2).index_select(2, which)
+        return torch.addcmul(shift_TFB, u_TFB, scale_TFB, out=u_TFB)
+
+    # --------------------------------------------------------------- plumbing
+
+    def _gather(self, date_index: int, columns: IntArray) -> Tensor:
+        """Raw bars (T, F, N) of the window, a fresh tensor. Only rows up to ``date_index`` are touched."""
+        first = self._checked(date_index) - self.spec.n_days + 1
+        assert first >= 0, f"no window of {self.spec.n_days} days ends at date {date_index}: ask eligible() first"
+        block = self._values[first : date_index + 1].view(self.spec.n_steps, self.spec.n_fields, self.n_stocks)
+        return block.index_select(2, torch.from_numpy(columns).to(self.device))
+
+    def _checked(self, date_index: int) -> int:
+        assert 0 <= date_index < self.n_dates, f"date index {date_index} outside the panel of {self.n_dates} dates"
+        return date_index
+
+
+def common_columns(windows: Mapping[str, Windows], date_index: int, universe_S: BoolArray) -> tuple[IntArray, dict[str, int]]:
+    """Columns that have a window in *every* tensor on that date, and how many lack one, counted by ``"tensor: reason"``.
+
+    A stock counts once, under the first tensor (in the order of the mapping) that leaves it out.
+    """
+    remaining = universe_S.copy()
+    excluded: dict[str, int] = {}
+    for name, tensor in windows.items():
+        _, reasons = tensor.eligible(date_index, remaining)
+        excluded |= {f"{name}: {reason}": n for reason, n in reasons.items()}
+        remaining &= tensor.has_window(date_index)
+    return np.flatnonzero(remaining), excluded
+
+
+def _ratio_(x_TFN: Tensor, divisor_FN: Tensor) -> Tensor:
+    """x / divisor − 1, in place.
+
+    Computed as (x − a) / divisor − r with a = float32(divisor) and r = (divisor − a) / divisor: the difference of two nearby
+    float32 numbers is exact, so small deviations from 1 keep all their digits, which dividing first would round away.
+    """
+    anchor_FN = divisor_FN.float()
+    rest_FN = ((divisor_FN - anchor_FN) / divisor_FN).float()
+    x_TFN.sub_(anchor_FN)
+    return torch.addcmul(-rest_FN, x_TFN, divisor_FN.reciprocal().float(), out=x_TFN)
+
+
+def _divisor(statistics: WindowStatistics) -> Tensor:
+    assert statistics.divisor_FN is not None
+    return statistics.divisor_FN
+
+
+def _pick_fields(
+    spec: TensorSpec, values: npt.NDArray[np.float32], panel_fields: Sequence[str], where: str
+) -> npt.NDArray[np.float32]:
+    """(D, steps, F, S) with the spec's fields: a view where they lie side by side, a copy otherwise."""
+    missing = [name for name in spec.fields if name not in panel_fields]
+    if missing:
+        raise MissingData(
+            sentence(
+                f"panel '{spec.panel}' lacks {', '.join(missing)}",
+                where=where,
+                got=", ".join(panel_fields),
+                next_step="Build the panel with these fields, or leave them out of the tensor.",
+            )
+        )
+    if values.ndim != 4 or values.shape[1:3] != (spec.steps_per_day, len(panel_fields)):
+        raise Misaligned(
+            sentence(
+                "the panel has the wrong shape",
+                where=where,
+                got=values.shape,
+                expected=f"(dates, {spec.steps_per_day} steps, {len(panel_fields)} fields, stocks)",
+            )
+        )
+    if values.dtype != np.float32:
+        raise BadInput(sentence("the panel is not float32", where=where, got=values.dtype, expected="float32"))
+    at = [list(panel_fields).index(name) for name in spec.fields]
+    if at == list(range(at[0], at[0] + len(at))) and (spec.steps_per_day == 1 or len(at) == len(panel_fields)):
+        return values[:, :, at[0] : at[0] + len(at)]
+    return np.ascontiguousarray(values[:, :, at])

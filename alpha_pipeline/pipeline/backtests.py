@@ -1,0 +1,244 @@
+"""Steps ``portfolios/<name>/backtest`` and ``portfolios/<name>/attribution``: what a portfolio earned, and from what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alpha_pipeline.attribution.decompose import attribute
+from alpha_pipeline.backtest.engine import PortfolioState, run_backtest
+from alpha_pipeline.backtest.metrics import drawdown_table, performance_summary, yearly_table
+from alpha_pipeline.digest import combine
+from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
+from alpha_pipeline.experiment import PortfolioSpec
+from alpha_pipeline.features.market_panels import MarketPanels
+from alpha_pipeline.market.universe import UniverseSpec
+from alpha_pipeline.pipeline.portfolios import market_prices, read_week, weights_table
+from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
+from alpha_pipeline.progress import step
+from alpha_pipeline.risk.factor_returns import estimate_factor_returns
+from alpha_pipeline.risk.styles import STYLES, StyleInputs, style_exposures
+from alpha_pipeline.store import Manifest
+
+RISK_HISTORY_DAYS = 160  # sessions before the first day: the longest style window (momentum, 120 + 20) and a margin
+
+
+def backtest_name(portfolio: str) -> str:
+    return f"portfolios/{portfolio}/backtest"
+
+
+def attribution_name(portfolio: str) -> str:
+    return f"portfolios/{portfolio}/attribution"
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The stored weeks of a portfolio within a range: signal session → (symbols, target), first one first."""
+
+    targets: dict[str, tuple[tuple[str, ...], np.ndarray]]
+    initial: tuple[tuple[str, ...], np.ndarray, float, float]
+    metas: list[dict[str, Any]]
+    contents: list[str]
+
+
+def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = "", end: str = "") -> Manifest:
+    """Backtest of the stored weekly targets from the first signal date in the range to ``end`` (default: the newest panel date).
+
+    Targets of *t* are traded at the vwap of *t+1*; marked daily at the close; costs and fill rules as in the spec. The benchmark is the price
+    index. Stored as a bundle: daily, holdings, trades, rebalances, yearly, drawdowns and the summary of metrics.
+    """
+    panels = work.panels
+    chain = _chain(work, spec, start, end)
+    sessions = sorted(chain.targets)
+    first = panels.daily.index(sessions[0])
+    last = panels.daily.index(_last_date(panels, end))
+    if last <= first:
+        raise NotEnoughData(sentence("no session after the first signal date", where=backtest_name(spec.name), got=f"{sessions[0]} … {end}"))
+    columns = np.array(sorted({int(c) for symbols, target in chain.targets.values() for c in panels.axis.known_columns(symbols)}
+                              | {int(c) for c in panels.axis.known_columns(chain.initial[0])}))
+    market = market_prices(panels, first, last + 1, columns)
+    position = {int(c): at for at, c in enumerate(columns)}
+
+    def on_columns(symbols: tuple[str, ...], values: np.ndarray) -> np.ndarray:
+        row = np.zeros(len(columns))
+        row[[position[int(c)] for c in panels.axis.known_columns(symbols)]] = values
+        return row
+
+    targets = {panels.daily.index(day) - first: on_columns(*chain.targets[day]) for day in sessions}
+    symbols, held, cash, nav = chain.initial
+    initial = PortfolioState(on_columns(symbols, held), cash, 1.0) if (held > 0).any() else PortfolioState.empty(len(columns))
+    benchmark = benchmark_returns(work, spec.benchmark, panels.daily.dates[first: last + 1])
+    step(f"backtest {spec.name}", 0, 1)
+    result = run_backtest(targets, market, 0, last - first, spec.costs, benchmark, spec.unfilled, initial)  # type: ignore[arg-type]
+    step(f"backtest {spec.name}", 1, 1)
+    summary = performance_summary(result.daily)
+    frames = {
+        "daily": result.daily, "holdings": result.holdings, "trades": result.trades, "rebalances": _rebalances(chain.metas),
+        "yearly": yearly_table(result.daily), "drawdowns": drawdown_table(result.daily["excess_return"], result.daily["trade_date"]),
+        "summary": pd.DataFrame([summary]),
+    }
+    rows = (*panels.daily.rows[first: last + 1], *panels.status.rows[first: last + 1])
+    source = combine([CODE_VERSION, spec.digest(), *chain.contents, *(row.checksum for row in rows)])
+    meta = {"start": sessions[0], "end": panels.daily.dates[last], "benchmark": spec.benchmark, "summary": summary,
+            "conventions": conventions(work, spec), "pending": [panels.daily.dates[first + at] for at in result.pending]}
+    return work.store.write_bundle(backtest_name(spec.name), frames, source=source, meta=meta)
+
+
+def conventions(work: Workspace, spec: PortfolioSpec) -> dict[str, str]:
+    """How the figures of a backtest are to be read."""
+    vwap = work.source.describe().proxies.get("daily_bars.vwap")
+    return {
+        "annualization": "geometric, 252 days; excess NAV = compounded daily differences",
+        "turnover": "two-sided, sum |w_new - w_drifted| per rebalance",
+        "benchmark": f"{spec.benchmark} price index",
+        "trade price": f"vwap of the session after the signal{f' (proxy: {vwap})' if vwap else ''}",
+        "costs": ", ".join(f"{name} {value:.2%}" if isinstance(value, float) else f"{name} {value}" for name, value in asdict(spec.costs).items()),
+        "unfilled orders": spec.unfilled,
+    }
+
+
+def _last_date(panels: MarketPanels, end: str) -> str:
+    dates = [d for d in panels.daily.dates if not end or d <= end]
+    if not dates:
+        raise MissingData(sentence("the daily panel has no date in the range", got=f"… {end}"))
+    return dates[-1]
+
+
+def _chain(work: Workspace, spec: PortfolioSpec, start: str, end: str) -> _Chain:
+    table = weights_table(spec.name)
+    targets: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    metas: list[dict[str, Any]] = []
+    contents: list[str] = []
+    initial: tuple[tuple[str, ...], np.ndarray, float, float] | None = None
+    for week in work.store.keys(table):
+        state = read_week(work, spec.name, week)
+        manifest = work.store.manifest(table, week)
+        assert manifest is not None
+        if state.session is None or manifest.meta["status"] == "closed week" or (start and state.session < start) or (end and state.session > end):
+            continue
+        if initial is None:
+            initial = (state.symbols, state.held, state.cash, state.nav)
+        targets[state.session] = (state.symbols, state.target)
+        metas.append(manifest.meta)
+        contents.append(manifest.content)
+    if initial is None:
+        raise MissingData(sentence("no weights in the range", where=table, got=f"{start or 'first'} … {end or 'last'}",
+                                   next_step=f"Materialize '{table}' first."))
+    return _Chain(targets, initial, metas, contents)
+
+
+def _rebalances(metas: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row per rebalance: what bent and what bound, parted by semicolons."""
+    return pd.DataFrame([{
+        "trade_date": pd.Timestamp(meta["session"]), "status": meta["status"], "turnover_two_sided": float(meta["turnover_two_sided"]),
+        "relaxations": "; ".join(f"{r['constraint']} +{r['amount']:.4f}" for r in meta["relaxations"]),
+        "binding": "; ".join(b["constraint"] for b in meta["binding"]), "n_names": meta["n_names"], "is_first": meta["is_first"],
+        "notes": "; ".join(meta["notes"]), "detail": json.dumps({"relaxations": meta["relaxations"], "binding": meta["binding"]}, ensure_ascii=False),
+    } for meta in metas])
+
+
+def benchmark_returns(work: Workspace, index_code: str, dates: list[str]) -> np.ndarray:
+    """(n_dates,) close-to-close returns of a price index, NaN on the first; from ``index_bars``.
+
+    Raises :class:`MissingData` when the index lacks a bar on one of the dates.
+    """
+    closes = []
+    for key in dates:
+        bars = work.store.read("index_bars", key, ["index_code", "close"])
+        close = bars.loc[bars["index_code"] == index_code, "close"]
+        if len(close) != 1:
+            raise MissingData(sentence(f"no bar of {index_code}", where=f"index_bars {key}", got=", ".join(sorted(bars["index_code"])),
+                                       next_step="Choose a benchmark the market has."))
+        closes.append(float(close.iloc[0]))
+    return np.append(np.nan, np.array(closes[1:]) / np.array(closes[:-1]) - 1.0)
+
+
+def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
+    """Daily active return of the stored backtest split into country, industries, price-volume styles, specific, trading and cost.
+
+    Factor returns come from the market's own daily regression over all names of the universe, exposures of the day before. Adds up each day
+    and over the range. Stored as a bundle: daily, summary, by_year, exposures, coverage, factor_returns.
+    """
+    manifest = work.store.bundle(backtest_name(spec.name))
+    if manifest is None:
+        raise MissingData(sentence("no backtest to attribute", where=attribution_name(spec.name), next_step=f"Materialize {backtest_name(spec.name)} first."))
+    frames = work.store.read_bundle(backtest_name(spec.name))
+    daily, holdings = frames["daily"], frames["holdings"]
+    panels = work.panels
+    days = [str(d)[:10] for d in daily["trade_date"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")]
+    first = panels.daily.index(days[0])
+    last = panels.daily.index(days[-1])
+    start = max(0, first - 1 - RISK_HISTORY_DAYS)
+    step(f"attribution {spec.name}", 0, 1)
+    model = _risk_model(panels, start, last + 1)
+    rows = slice(first - start, last - start + 1)
+    before = slice(first - 1 - start, last - start)
+    n_stocks = len(panels.axis)
+    weights = np.zeros((len(days), n_stocks))
+    at_day = {day: i for i, day in enumerate(days)}
+    held_days = [at_day[str(d)] for d in holdings["trade_date"].to_numpy().astype("datetime64[D]")]
+    weights[held_days, panels.axis.known_columns(holdings["symbol"].tolist())] = holdings["weight_open"].to_numpy()
+    benchmark = np.zeros_like(weights)
+    for i, key in enumerate(panels.daily.dates[first - 1: last]):
+        frame = work.store.read("index_weights", key)
+        frame = frame[frame["index_code"] == spec.benchmark]
+        columns = panels.axis.known_columns(frame["symbol"].tolist())
+        benchmark[i, columns[columns >= 0]] = frame["weight"].to_numpy()[columns >= 0]
+    stock_returns = model.returns[rows]
+    # a constituent without a price on the day has no return of its own: its weight goes to the benchmark's unexplained rest
+    benchmark = np.where(np.isnan(stock_returns), 0.0, benchmark)
+    result = attribute(
+        np.array(days, dtype="datetime64[D]"), weights, benchmark, stock_returns, model.exposures[before], model.industry[before],
+        model.factor_returns[rows], style_names=tuple(STYLES), industry_names=tuple(panels.axis.industries),
+        portfolio_return=daily["portfolio_return"].to_numpy(), benchmark_return=daily["benchmark_return"].to_numpy(), cost=daily["cost"].to_numpy(),
+    )
+    step(f"attribution {spec.name}", 1, 1)
+    out = {"daily": result.daily, "summary": result.summary, "by_year": result.by_year, "exposures": result.exposures, "coverage": result.coverage,
+           "factor_returns": model.frame.iloc[rows].reset_index(drop=True)}
+    source = combine([CODE_VERSION, manifest.content, *(row.checksum for row in panels.daily.rows[start: last + 1])])
+    meta = {"start": days[0], "end": days[-1], "styles": list(STYLES), "mean_r_squared": model.mean_r_squared, "conventions":
+            "exposures of the day before; factor returns from a daily regression weighted by √cap; linked over time by Carino scaling of the excess NAV"}
+    return work.store.write_bundle(attribution_name(spec.name), out, source=source, meta=meta)
+
+
+@dataclass(frozen=True)
+class _RiskModel:
+    returns: np.ndarray
+    exposures: np.ndarray
+    industry: np.ndarray
+    factor_returns: np.ndarray
+    frame: pd.DataFrame
+    mean_r_squared: float
+
+
+def _risk_model(panels: MarketPanels, start: int, stop: int) -> _RiskModel:
+    """Style exposures and factor returns of rows [start, stop) over the universe of all A-shares."""
+    close = panels.daily.field("close", start, stop).astype(np.float64)
+    returns = np.full(close.shape, np.nan)
+    returns[1:] = close[1:] / close[:-1] - 1.0
+    cap = panels.daily.field("total_cap", start, stop).astype(np.float64)
+    turnover = panels.daily.field("turn", start, stop).astype(np.float64)
+    universe = panels.universe(UniverseSpec(), start, stop)
+    industry = panels.industry(start, stop)
+    inputs = StyleInputs(returns, np.where(cap > 0, cap, np.nan), turnover, universe)
+    styles = style_exposures(inputs, industry)
+    estimated = estimate_factor_returns(returns, styles.values, industry, inputs.total_cap, universe, style_names=styles.names,
+                                        industry_names=tuple(panels.axis.industries))
+    frame = estimated.frame(np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"))
+    known = estimated.r_squared[~np.isnan(estimated.r_squared)]
+    return _RiskModel(returns, styles.values, industry, estimated.values, frame, float(known.mean()) if len(known) else float("nan"))
+
+
+def read_backtest(work: Workspace, portfolio: str) -> tuple[Manifest, dict[str, pd.DataFrame]]:
+    """Manifest and frames of a stored backtest."""
+    manifest = work.store.bundle(backtest_name(portfolio))
+    if manifest is None:
+        raise MissingData(sentence(f"'{backtest_name(portfolio)}' does not exist", next_step="Materialize it first."))
+    return manifest, work.store.read_bundle(backtest_name(portfolio))
+
+
+

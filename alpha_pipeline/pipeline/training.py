@@ -1,0 +1,304 @@
+"""Steps ``models/<name>/training_set``, ``checkpoint`` and ``scores``: which sessions train, the trained ensemble, its scores by date."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from alpha_pipeline.digest import combine
+from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, MissingData, sentence
+from alpha_pipeline.experiment import ModelSpec
+from alpha_pipeline.features.labels import by_formation, standardize_labels
+from alpha_pipeline.features.market_panels import MarketPanels
+from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.market.universe import tradable_next_day
+from alpha_pipeline.pipeline.panels import panel_data_version
+from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
+from alpha_pipeline.progress import track
+from alpha_pipeline.store import Manifest
+from alpha_pipeline.training.periods import TrainingPlan, period_named, period_of
+
+if TYPE_CHECKING:
+    from alpha_pipeline.features.windows import Windows
+    from alpha_pipeline.models import NetworkConfig
+    from alpha_pipeline.training.checkpoint import Checkpoint
+    from alpha_pipeline.training.fit import OnEpoch
+
+
+def training_set_table(model: str) -> str:
+    return f"models/{model}/training_set"
+
+
+def scores_table(model: str) -> str:
+    return f"models/{model}/scores"
+
+
+def checkpoint_name(model: str, period: str) -> str:
+    """Folder of a checkpoint below the market's root."""
+    return f"models/{model}/{period}"
+
+
+def spec_digest(spec: ModelSpec) -> str:
+    """What a checkpoint must have been trained with: the spec and the version of the numbers."""
+    return combine([CODE_VERSION, spec.training_digest()])
+
+
+def min_history(spec: ModelSpec) -> int:
+    """Sessions that the longest of the model's windows spans."""
+    return max(TENSORS[name].n_days for name in spec.tensors)
+
+
+def training_plan(work: Workspace, spec: ModelSpec, period: str) -> TrainingPlan:
+    """Exact sessions of a period: sampled, split and purged."""
+    return spec.walk.plan(period_named(period), work.calendar, min_history=min_history(spec))
+
+
+def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest:
+    """Manifest of what a period trains on: one row per session with its part and number of labelled stocks, and one hash of all data seen.
+
+    The data are those known at the close of the last session before the period; nothing later is read.
+    """
+    panels = work.panels
+    plan = training_plan(work, spec, period)
+    last = str(plan.last_known)
+    missing = [name for name in (*spec.panels(), "status", f"label_{spec.label.name}") if last not in set(panels.by_name(name).dates)]
+    if missing:
+        raise MissingData(sentence(f"panels {', '.join(missing)} do not reach {last}", where=f"{training_set_table(spec.name)} {period}",
+                                   next_step=f"Materialize the panels up to {last} first."))
+    first_row = int(min(plan.train_indices[0], plan.valid_indices[0])) - min_history(spec) + 1
+    first = work.calendar.keys()[max(0, first_row)]
+    version = panel_data_version(panels, [*spec.panels(), "status", f"label_{spec.label.name}"], first, last)
+    data = _sample_data(panels, spec, panels.status.index(first), panels.status.index(last) + 1)
+    rows = []
+    for part, days in (("train", plan.train_dates), ("valid", plan.valid_dates)):
+        for day in days:
+            at = panels.status.index(str(day)) - data.offset
+            rows.append({"trade_date": pd.Timestamp(day).as_unit("s"), "part": part, "n_labelled": int(np.isfinite(data.labels[at]).sum())})
+    frame = pd.DataFrame(rows).sort_values("trade_date", ignore_index=True)
+    meta = {"data_version": version, "spec_digest": spec_digest(spec), "period": period, "first": first, "last_known": last,
+            "train_range": list(plan.train_range), "valid_range": list(plan.valid_range), "n_sampled": plan.n_sampled, "n_purged": plan.n_purged}
+    return work.store.write(training_set_table(spec.name), period, frame, source=combine([spec_digest(spec), version]), meta=meta)
+
+
+@dataclass(frozen=True)
+class _SampleData:
+    """Universe and standardized labels by formation date, rows from ``offset`` of the panels."""
+
+    universe: np.ndarray
+    labels: np.ndarray
+    offset: int
+
+
+def _sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> _SampleData:
+    """Labels use rows before ``stop`` only. Names that cannot be traded on the session after formation carry no label: the reports' sample
+    filter, which never touches features or the universe they are standardized over."""
+    universe = panels.universe(spec.universe, start, stop)
+    label_panel = panels.label(spec.label.name)
+    realized = label_panel.field("return", start, stop)
+    tradable = tradable_next_day(panels.status.field("flags", start, stop))
+    labels = standardize_labels(by_formation(realized, spec.label), universe & tradable)
+    return _SampleData(universe, labels, start)
+
+
+def _windows(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> dict[str, Windows]:
+    """Lazy windows over panel rows [start, stop), one per tensor."""
+    from alpha_pipeline.features.windows import Windows
+    from alpha_pipeline.market.universe import has_flag
+
+    suspended = has_flag(panels.status.field("flags", start, stop), "suspended")
+    windows: dict[str, Windows] = {}
+    for name in spec.tensors:
+        tensor = TENSORS[name]
+        panel = panels.by_name(tensor.panel)
+        windows[name] = Windows(tensor, panel.values[start:stop], suspended, panel.spec.fields)
+    return windows
+
+
+def network_config(spec: ModelSpec) -> NetworkConfig:
+    """The configuration of the model's network; raises when the spec's tensors are not the network's inputs."""
+    from alpha_pipeline.models import network_config as named
+
+    config = named(spec.network, **dict(spec.settings))
+    if set(config.inputs) != set(spec.tensors):
+        raise InvalidSpec(sentence("the network reads other tensors", where=f"model '{spec.name}'", got=", ".join(spec.tensors),
+                                   expected=", ".join(config.inputs)))
+    return config
+
+
+def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: OnEpoch | None = None) -> tuple[Checkpoint, bool]:
+    """The period's checkpoint and whether it was trained now (False: the stored one is current).
+
+    An interrupted training continues from its last epoch. Raises :class:`InvalidSpec` when another process is training the same period.
+    """
+    import torch
+
+    from alpha_pipeline.training.batches import SampleSet
+    from alpha_pipeline.training.checkpoint import make_manifest, save_checkpoint
+    from alpha_pipeline.training.fit import train_model
+
+    manifest = _training_set(work, spec, period)
+    stored = _stored_checkpoint(work, spec, period, manifest)
+    if stored is not None:
+        return stored, False
+    folder = work.store.local_folder(checkpoint_name(spec.name, period))
+    with _lease(folder, spec.name, period):
+        panels = work.panels
+        start, stop = panels.status.index(manifest.meta["first"]), panels.status.index(manifest.meta["last_known"]) + 1
+        windows = _on_device(_windows(panels, spec, start, stop), device)
+        data = _sample_data(panels, spec, start, stop)
+        frame = work.store.read(training_set_table(spec.name), period)
+        parts = {}
+        for part in ("train", "valid"):
+            days = frame.loc[frame["part"] == part, "trade_date"]
+            indices = [panels.status.index(str(day.date())) - start for day in days]
+            parts[part] = SampleSet(windows, data.universe, data.labels, indices, label_shuffle_seed=spec.label_shuffle_seed)
+        work_folder = folder / f"work-{combine([manifest.source, device])[:12]}"
+        members = train_model(network_config(spec), parts["train"], parts["valid"], spec.training, spec.seeds, work_folder, torch.device(device),
+                              on_epoch=on_epoch)
+        facts = make_manifest(
+            members, spec_digest=spec_digest(spec), data_version=manifest.meta["data_version"], period=period,
+            train_range=tuple(manifest.meta["train_range"]), valid_range=tuple(manifest.meta["valid_range"]),
+            n_samples={part: samples.n_samples for part, samples in parts.items()},
+        )
+        save_checkpoint(folder, members, facts)
+        work.store.publish_folder(checkpoint_name(spec.name, period), "manifest.json")
+        for old in folder.glob("work-*"):
+            shutil.rmtree(old)
+    return load(work, spec, period), True
+
+
+def _training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest:
+    manifest = work.store.manifest(training_set_table(spec.name), period)
+    if manifest is None:
+        raise MissingData(sentence(f"no training set for {period}", where=f"model '{spec.name}'",
+                                   next_step=f"Materialize '{training_set_table(spec.name)}' for {period} first."))
+    if manifest.meta["spec_digest"] != spec_digest(spec):
+        raise ManifestMismatch(sentence("the training set was made for another spec", where=f"model '{spec.name}' {period}",
+                                        got=manifest.meta["spec_digest"][:12], expected=spec_digest(spec)[:12],
+                                        next_step=f"Materialize '{training_set_table(spec.name)}' for {period} again."))
+    return manifest
+
+
+def _stored_checkpoint(work: Workspace, spec: ModelSpec, period: str, training_set: Manifest) -> Checkpoint | None:
+    """The stored checkpoint if it was trained on exactly this spec and data."""
+    from alpha_pipeline.training.checkpoint import load_checkpoint
+
+    try:
+        return load_checkpoint(work.store.fetch_folder(checkpoint_name(spec.name, period)),
+                               {"spec_digest": spec_digest(spec), "period": period, "data_version": training_set.meta["data_version"]})
+    except (MissingData, ManifestMismatch):
+        return None
+
+
+@contextmanager
+def _lease(folder: Path, model: str, period: str) -> Iterator[None]:
+    """Keeps a second trainer out; the operating system releases it when the process dies."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lease", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InvalidSpec(sentence("another process is training this period", where=f"model '{model}' {period}",
+                                   next_step="Wait for it, or stop it and start again: it continues from its last epoch.")) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _on_device(windows: Mapping[str, Windows], device: str) -> dict[str, Windows]:
+    return {name: window.to(device) for name, window in windows.items()}
+
+
+def load(work: Workspace, spec: ModelSpec, period: str) -> Checkpoint:
+    """The stored checkpoint of a period; refused when it belongs to another spec or period."""
+    from alpha_pipeline.training.checkpoint import load_checkpoint
+
+    folder = work.store.fetch_folder(checkpoint_name(spec.name, period))
+    return load_checkpoint(folder, {"spec_digest": spec_digest(spec), "period": period})
+
+
+def training_data_unchanged(work: Workspace, spec: ModelSpec, period: str) -> tuple[bool, str]:
+    """Whether the data a checkpoint was trained on are still the data in the panels, and a sentence."""
+    checkpoint = load(work, spec, period)
+    manifest = _training_set(work, spec, period)
+    names = [*spec.panels(), "status", f"label_{spec.label.name}"]
+    now = panel_data_version(work.panels, names, manifest.meta["first"], manifest.meta["last_known"])
+    if now == checkpoint.manifest.data_version:
+        return True, f"data version {now[:12]} as at training"
+    return False, f"data version is {now[:12]}, the checkpoint saw {checkpoint.manifest.data_version[:12]}: train {period} again"
+
+
+def history_frame(checkpoint: Checkpoint) -> pd.DataFrame:
+    """Training curves of all members: seed, stage, epoch, losses, validation IC and RankIC, seconds."""
+    rows = [{"seed": seed, **vars(row)} for seed, history in zip(checkpoint.manifest.seeds, checkpoint.histories, strict=True) for row in history]
+    return pd.DataFrame(rows).astype({"valid_ic": "float64", "valid_rank_ic": "float64"})
+
+
+def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) -> StepReport:
+    """Scores of the dates ``keys``, each by the model of its half-year: the ensemble and every member.
+
+    Known at the close of each date; streams through the dates, with only the rows of the windows in memory.
+    """
+    report = StepReport()
+    panels = work.panels
+    todo: dict[str, list[tuple[str, str]]] = {}
+    checkpoints: dict[str, Checkpoint] = {}
+    for key in keys:
+        period = period_of(key).name
+        if period not in checkpoints:
+            checkpoints[period] = load(work, spec, period)
+        source = _score_source(panels, spec, key, checkpoints[period].checkpoint_hash)
+        if work.store.is_current(scores_table(spec.name), key, source):
+            report.reused.append(key)
+        else:
+            todo.setdefault(period, []).append((key, source))
+    for period, items in todo.items():
+        _score_period(work, panels, spec, items, checkpoints[period], device, report)
+    report.facts["checkpoints"] = ", ".join(f"{period}:{checkpoint.checkpoint_hash[:8]}" for period, checkpoint in checkpoints.items())
+    return report
+
+
+def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items: Sequence[tuple[str, str]], checkpoint: Checkpoint, device: str,
+                  report: StepReport) -> None:
+    import torch
+
+    from alpha_pipeline.training.predict import score_dates, trained_networks
+
+    rows = [panels.status.index(key) for key, _ in items]
+    start, stop = max(0, rows[0] - min_history(spec) + 1), rows[-1] + 1
+    windows = _on_device(_windows(panels, spec, start, stop), device)
+    universe = panels.universe(spec.universe, start, stop)
+    networks = trained_networks(network_config(spec), checkpoint.weights, torch.device(device))
+    scores = score_dates(networks, windows, universe, [row - start for row in rows], torch.device(device))
+    for (key, source), result in zip(items, track(scores, f"scores {spec.name}", len(items)), strict=True):
+        keep = np.flatnonzero(np.isfinite(result.score))
+        columns: dict[str, Any] = {
+            "trade_date": pd.Timestamp(key).as_unit("s"), "symbol": [panels.axis.symbols[i] for i in keep], "score": result.score[keep].astype(np.float64),
+        }
+        for seed, member in zip(checkpoint.manifest.seeds, result.members, strict=True):
+            columns[f"member_{seed}"] = member[keep]
+        work.store.write(scores_table(spec.name), key, pd.DataFrame(columns), source=source)
+        report.computed.append(key)
+        report.rows += len(keep)
+        report.exclude(result.excluded)
+
+
+def _score_source(panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_hash: str) -> str:
+    parts = [CODE_VERSION, checkpoint_hash]
+    for name in spec.tensors:
+        panel = panels.by_name(TENSORS[name].panel)
+        at = panel.index(key)
+        parts += [row.checksum for row in panel.rows[max(0, at - TENSORS[name].n_days + 1): at + 1]]
+    status = panels.status
+    at = status.index(key)
+    parts += [row.checksum for row in status.rows[max(0, at - min_history(spec) + 1): at + 1]]
+    return combine(parts)

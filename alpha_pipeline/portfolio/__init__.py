@@ -1,0 +1,39 @@
+"""Portfolios from scores: constraints, the enhanced-index optimizer, and what it reports."""
+
+from __future__ import annotations
+
+from alpha_pipeline.portfolio.constraints import (
+    CONSTRAINTS,
+    ConstituentFloor,
+    FullyInvested,
+    IndustryBound,
+    LongOnly,
+    MaxDeviation,
+    StyleBound,
+    TurnoverLimit,
+    constraint_type,
+)
+from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec, optimize, violations
+from alpha_pipeline.portfolio.problem import PortfolioProblem
+from alpha_pipeline.portfolio.relaxation import RELAXATION_ORDER
+from alpha_pipeline.portfolio.result import Binding, OptimizationResult, Relaxation
+
+__all__ = [
+    "CONSTRAINTS",
+    "RELAXATION_ORDER",
+    "Binding",
+    "ConstituentFloor",
+    "EnhancedIndexSpec",
+    "FullyInvested",
+    "IndustryBound",
+    "LongOnly",
+    "MaxDeviation",
+    "OptimizationResult",
+    "PortfolioProblem",
+    "Relaxation",
+    "StyleBound",
+    "TurnoverLimit",
+    "constraint_type",
+    "optimize",
+    "violations",
+]

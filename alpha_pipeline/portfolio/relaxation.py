@@ -1,0 +1,94 @@
+"""The stated order in which limits give way, and the smallest amounts that make a portfolio possible."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alpha_pipeline.errors import Infeasible, sentence
+from alpha_pipeline.portfolio.constraints import AnyConstraint, ConstituentFloor, IndustryBound, StyleBound, TurnoverLimit
+from alpha_pipeline.portfolio.linear_program import least_slack
+from alpha_pipeline.portfolio.problem import PortfolioProblem
+from alpha_pipeline.portfolio.program import LinearProgram, assemble
+from alpha_pipeline.portfolio.result import Relaxation
+
+RELAXATION_ORDER = (TurnoverLimit.name, StyleBound.name, IndustryBound.name, ConstituentFloor.name)
+"""First to give way first. The sum, long-only, deviation and trading restrictions never do."""
+
+_NOTICEABLE = 1e-9
+"""Slack below this is rounding and not recorded; also the margin added to each relaxed limit so that the next solve has room."""
+
+
+def relax(
+    problem: PortfolioProblem, program: LinearProgram, constraints: tuple[AnyConstraint, ...]
+) -> tuple[LinearProgram, list[Relaxation]]:
+    """A feasible program and what was widened, lexicographically: the last kinds of the order are kept tight first.
+
+    Industries, say, are touched only if no amount of turnover and style slack suffices, and then by the least total over
+    industries; given that, styles by the least total; given both, turnover.
+
+    Raises
+    ------
+    Infeasible
+        The user's limits contradict one another even if every name could be traded, or trading restrictions and limits that never
+        give way exclude each other.
+    """
+    ideal, _ = assemble(problem, constraints, 0.0, 0.0, restricted=False)
+    _raise_if_contradictory(problem, ideal)
+    caps: dict[str, float] = {}
+    reason = "limits conflict with holdings and trading restrictions"
+    for kind in _present(program):
+        found = least_slack(program, kind, RELAXATION_ORDER, caps)
+        if not found.feasible:
+            raise Infeasible(
+                sentence(
+                    "trading restrictions leave no portfolio within the deviation limit that is fully invested",
+                    where=problem.where,
+                    got=f"{int((program.lower >= program.upper).sum())} of {problem.n_stocks} names that cannot move",
+                    next_step="Raise the deviation limit, or check suspensions and scores of this date.",
+                )
+            )
+        caps[kind] = found.total + _NOTICEABLE * 0.1
+    below, above = (np.where(slack > 0.0, slack + _NOTICEABLE, 0.0) for slack in (found.row_slack_lower, found.row_slack_upper))
+    turnover = found.turnover_slack + _NOTICEABLE if found.turnover_slack > 0.0 else 0.0
+    relaxations = [
+        Relaxation(label, float(max(below[i], above[i])), float(program.row_limits[i]), reason)
+        for i, label in enumerate(program.labels)
+        if max(below[i], above[i]) > 2.0 * _NOTICEABLE
+    ]
+    if turnover > 2.0 * _NOTICEABLE:
+        relaxations.insert(0, Relaxation(TurnoverLimit.name, turnover, float(program.turnover), reason))
+    return program.widened(below, above, turnover), relaxations
+
+
+def _raise_if_contradictory(problem: PortfolioProblem, ideal: LinearProgram) -> None:
+    """Stop when limits cannot be met even without suspensions, price limits, missing scores and turnover."""
+    caps: dict[str, float] = {}
+    for kind in _present(ideal):
+        found = least_slack(ideal, kind, RELAXATION_ORDER, caps)
+        if not found.feasible:
+            raise Infeasible(
+                sentence(
+                    "the deviation limit and the position contradict each other",
+                    where=problem.where,
+                    got=f"weights between {ideal.lower.sum():.4f} and {ideal.upper.sum():.4f} in total",
+                    expected=f"a position of {ideal.row_lower[ideal.kinds.index('fully_invested')]:.4f}",
+                    next_step="Change one of the two.",
+                )
+            )
+        caps[kind] = found.total + _NOTICEABLE * 0.1
+    slack = found.row_slack_lower + found.row_slack_upper
+    if float(slack.max(initial=0.0)) > 1e-7:
+        named = ", ".join(f"{ideal.labels[i]} by {slack[i]:.4f}" for i in np.flatnonzero(slack > 1e-7)[:5])
+        raise Infeasible(
+            sentence(
+                "the limits contradict each other even if every name could be traded",
+                where=problem.where,
+                got=f"missed at best: {named}",
+                next_step="Loosen one of these limits, or the deviation limit.",
+            )
+        )
+
+
+def _present(program: LinearProgram) -> list[str]:
+    """Kinds that the program has, last to give way first; turnover is always there, so that feasibility is tested."""
+    return [kind for kind in reversed(RELAXATION_ORDER) if kind in program.kinds] + [TurnoverLimit.name]

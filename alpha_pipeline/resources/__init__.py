@@ -1,0 +1,1 @@
+"""Configurable wrappers that the assets receive: the opened market, and where training runs."""

@@ -1,0 +1,20 @@
+"""Where training runs."""
+
+import dagster as dg
+
+
+class ComputeResource(dg.ConfigurableResource):
+    """``device``: "auto" (CUDA when there is one, else CPU), "cpu" or "cuda"; ``threads``: 0 leaves torch's default."""
+
+    device: str = "auto"
+    threads: int = 0
+
+    def torch_device(self) -> str:
+        """The device's name after resolving "auto"."""
+        import torch
+
+        from alpha_pipeline.training.fit import choose_device
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        return str(choose_device()) if self.device == "auto" else self.device
