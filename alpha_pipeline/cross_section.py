@@ -188,15 +188,18 @@ def _chunks(rows: FloatArray) -> Iterator[FloatArray]:
 
 
 def _row_median(part: FloatArray) -> FloatArray:
-    """(rows, 1) median of the values present; NaN for an empty row. Sorting puts NaN last, which is quicker than nanmedian."""
-    if part.shape[1] == 0:
-        return np.full((len(part), 1), np.nan)
-    ordered = np.sort(part, axis=-1)
-    n = part.shape[1] - np.isnan(part).sum(axis=-1, keepdims=True)
-    low = np.take_along_axis(ordered, np.maximum(n - 1, 0) // 2, axis=-1)
-    high = np.take_along_axis(ordered, np.minimum(n // 2, part.shape[1] - 1), axis=-1)
-    # (a + b) / 2 of two equal numbers is that number, so an odd count needs no case of its own
-    return np.where(n > 0, low + (high - low) / 2, np.nan)
+    """(rows, 1) median of the values present; NaN for an empty row. Selecting one value is quicker than sorting them all."""
+    missing = np.isnan(part)
+    counts = part.shape[1] - missing.sum(axis=-1)
+    filled = np.where(missing, np.inf, part)  # infinity goes last, as NaN would, but at full speed
+    medians = np.full((len(part), 1), np.nan)
+    for row, n in enumerate(counts):
+        if n:
+            middle = n // 2
+            split = np.partition(filled[row], middle)
+            high = split[middle]
+            medians[row] = high if n % 2 else split[:middle].max() / 2 + high / 2
+    return medians
 
 
 def _rank_rows(part: FloatArray) -> FloatArray:
@@ -204,21 +207,13 @@ def _rank_rows(part: FloatArray) -> FloatArray:
     if n_stocks == 0:
         return part.copy()
     missing = np.isnan(part)
-    # infinity stands in for NaN: it sorts last as well, and without NaN the sort is vectorised (9 times faster)
-    keys = np.where(missing, np.inf, part)
-    order = np.argsort(keys, axis=-1)
-    ordered = np.sort(keys, axis=-1)  # as quick as gathering by the order
-    starts = np.ones((n_rows, n_stocks), dtype=bool)  # where a run of equal values begins
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=starts[:, 1:])
-    starts |= np.isinf(ordered)
     position = np.arange(n_stocks)
+    order, tied, starts = _sorted_rows(part, missing)
     ranks = np.broadcast_to(position + 1.0, part.shape)
-    tied = ~starts.all(axis=-1)
-    if tied.any():
-        begins = starts[tied]
-        first = np.maximum.accumulate(np.where(begins, position, 0), axis=-1)
-        ends = np.ones_like(begins)
-        ends[:, :-1] = begins[:, 1:]
+    if len(tied):
+        first = np.maximum.accumulate(np.where(starts, position, 0), axis=-1)
+        ends = np.ones_like(starts)
+        ends[:, :-1] = starts[:, 1:]
         last = np.minimum.accumulate(np.where(ends, position, n_stocks)[:, ::-1], axis=-1)[:, ::-1]
         ranks = ranks.copy()
         ranks[tied] = (first + last) / 2.0 + 1.0
@@ -227,6 +222,40 @@ def _rank_rows(part: FloatArray) -> FloatArray:
     result.reshape(-1)[order.reshape(-1)] = ranks.reshape(-1)
     np.copyto(result, np.nan, where=missing)
     return result
+
+
+def _sorted_rows(part: FloatArray, missing: BoolArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], BoolArray]:
+    """The ascending order of each row (missing last), the rows with equal values, and where each run of equals starts there.
+
+    Sorting plain integers is several times quicker than an argsort. So each value is read as an integer of the same order, its
+    last bits give way to its position, and one sort returns order and position together. Values that agree in all the bits
+    left are compared exactly; a row in which two of them differ after all is sorted again in the slow way.
+    """
+    n_stocks = part.shape[1]
+    position = np.arange(n_stocks)
+    n_bits = max(1, (n_stocks - 1).bit_length())
+    low = (1 << n_bits) - 1
+    keys = (part + 0.0).view(np.int64)  # + 0.0 turns -0.0 into the 0.0 it equals
+    keys ^= (keys >> 63) & np.iinfo(np.int64).max  # the bits of negative floats count downwards
+    keys &= ~low
+    keys |= position
+    np.copyto(keys, (np.iinfo(np.int64).max & ~low) | position, where=missing)
+    keys.sort(axis=-1)
+    order = keys & low
+    keys >>= n_bits
+    starts = np.ones(part.shape, dtype=bool)
+    np.not_equal(keys[:, 1:], keys[:, :-1], out=starts[:, 1:])
+    starts |= position >= (n_stocks - missing.sum(axis=-1))[:, None]
+    tied = np.flatnonzero(~starts.all(axis=-1))
+    starts = starts[tied]
+    ordered = np.take_along_axis(part[tied], order[tied], axis=-1)
+    differ = np.zeros(starts.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=differ[:, 1:])
+    for k in np.flatnonzero((differ & ~starts).any(axis=-1)):
+        order[tied[k]] = np.argsort(part[tied[k]])
+        ordered[k] = part[tied[k], order[tied[k]]]
+        starts[k, 1:] = ordered[k, 1:] != ordered[k, :-1]
+    return order, tied, starts
 
 
 def _residual(y: FloatArray, loadings: FloatArray, root_weights: FloatArray) -> FloatArray:

@@ -1,6 +1,6 @@
 """Markets: which source, which dates, which checks. Built-in ones are simulated; others are TOML files named on the command line.
 
-A market file looks like this (``source = "files"`` adds the column map, see docs/data.md)::
+A column map of the ``files`` source (see docs/data.md) is a market file. A simulated market looks like this::
 
     name = "my_market"
     source = "simulated"
@@ -20,15 +20,17 @@ from __future__ import annotations
 import datetime as dt
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence, unknown_name
-from alpha_pipeline.market.calendar import as_date
-from alpha_pipeline.sources.base import MarketSource
+from alpha_pipeline.market.calendar import TradingCalendar, as_date
+from alpha_pipeline.sources.base import MarketSource, SourceDescription
 
 DEFAULT_MARKET = "demo"
 DATA_ROOT_VARIABLE = "ALPHA_PIPELINE_DATA"
@@ -46,7 +48,10 @@ class SimulatedSettings:
 
 @dataclass(frozen=True)
 class MarketConfig:
-    """One market. ``file`` is the TOML it came from (empty for built-in ones); ``checks`` lowers the severity of named checks."""
+    """One market. ``file`` is the TOML it came from (empty for built-in ones); ``checks`` lowers the severity of named checks.
+
+    ``column_map``, ``without``: for a file that cuts another one's column map to a range of dates and leaves tables out.
+    """
 
     name: str
     source: str
@@ -56,11 +61,13 @@ class MarketConfig:
     file: str = ""
     checks: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    column_map: str = ""
+    without: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Hash of everything that decides the data (the text of the file included)."""
-        text = Path(self.file).read_text() if self.file else ""
-        return digest([self.name, self.source, self.start, self.end, self.simulated, dict(self.checks), text])
+        text = "".join(Path(path).read_text() for path in (self.file, self.column_map) if path)
+        return digest([self.name, self.source, self.start, self.end, self.simulated, dict(self.checks), self.without, text])
 
 
 MARKETS: dict[str, MarketConfig] = {
@@ -96,24 +103,37 @@ def load_market(name_or_file: str) -> MarketConfig:
 
 
 def _from_toml(raw: dict[str, Any], path: Path) -> MarketConfig:
-    missing = [key for key in ("name", "source", "start", "end") if key not in raw]
+    """A simulated market, a column map (which is a market file itself), or a cut of a column map: ``map``, ``start``, ``end``, ``without``."""
+    missing = [key for key in ("name", "start", "end") if key not in raw]
     if missing:
-        raise InvalidSpec(sentence(f"missing {', '.join(missing)}", where=str(path), expected="name, source, start and end at the top of the file"))
-    if raw["source"] not in SOURCES:
-        raise unknown_name("source", str(raw["source"]), list(SOURCES))
+        raise InvalidSpec(sentence(f"missing {', '.join(missing)}", where=str(path), expected="name, start and end at the top of the file"))
+    source = str(raw.get("source", "files"))
+    if source not in SOURCES:
+        raise unknown_name("source", source, list(SOURCES))
+    common = {"name": str(raw["name"]), "source": source, "start": as_date(raw["start"]), "end": as_date(raw["end"]), "file": str(path),
+              "description": str(raw.get("description", raw.get("summary", "")))}
+    if source == "files" and "map" not in raw:
+        return MarketConfig(**common, checks=_texts(raw, "checks"))  # every other key belongs to the column map, which checks it
+    allowed = ("name", "source", "start", "end", "description", "checks", *(("map", "without") if source == "files" else ("simulated",)))
+    for key in raw:
+        if key not in allowed:
+            raise unknown_name(f"field in {path.name}", key, list(allowed))
+    if source == "files":
+        column_map = path.parent / str(raw["map"])
+        if not column_map.is_file():
+            raise MissingData(sentence("the column map does not exist", where=str(path), got=str(column_map)))
+        checks = _texts(tomllib.loads(column_map.read_text()), "checks") | _texts(raw, "checks")
+        return MarketConfig(**common, checks=checks, column_map=str(column_map), without=tuple(str(t) for t in raw.get("without", [])))
     simulated = raw.get("simulated", {})
     known = [f.name for f in fields(SimulatedSettings)]
     for key in simulated:
         if key not in known:
             raise unknown_name("field of [simulated]", key, known)
-    top = ("name", "source", "start", "end", "description", "simulated", "checks", "files")
-    for key in raw:
-        if key not in top:
-            raise unknown_name(f"field in {path.name}", key, list(top))
-    return MarketConfig(
-        str(raw["name"]), str(raw["source"]), as_date(raw["start"]), as_date(raw["end"]), SimulatedSettings(**simulated), str(path),
-        {str(k): str(v) for k, v in raw.get("checks", {}).items()}, str(raw.get("description", "")),
-    )
+    return MarketConfig(**common, checks=_texts(raw, "checks"), simulated=SimulatedSettings(**simulated))
+
+
+def _texts(raw: Mapping[str, Any], key: str) -> dict[str, str]:
+    return {str(k): str(v) for k, v in raw.get(key, {}).items()}
 
 
 def _simulated(config: MarketConfig) -> MarketSource:
@@ -125,9 +145,44 @@ def _simulated(config: MarketConfig) -> MarketSource:
 
 
 def _files(config: MarketConfig) -> MarketSource:
-    from alpha_pipeline.sources.files import FilesMarket, load_files_spec
+    from alpha_pipeline.sources.files import FilesMarket
+    from alpha_pipeline.sources.files.column_map import read_column_map
 
-    return FilesMarket(load_files_spec(Path(config.file)))
+    spec = read_column_map(config.column_map or config.file)
+    if config.column_map:
+        spec = replace(spec, name=config.name, start=config.start, end=config.end)
+    source = FilesMarket(spec)
+    return WithoutTables(source, config.without) if config.without else source
+
+
+@dataclass(frozen=True)
+class WithoutTables:
+    """A source with some of its tables left out by name, for example intraday bars that cover a part of the range only."""
+
+    inner: MarketSource
+    without: tuple[str, ...]
+
+    @property
+    def calendar(self) -> TradingCalendar:
+        return self.inner.calendar
+
+    def describe(self) -> SourceDescription:
+        described = self.inner.describe()
+        left_out = {table: "left out by the market file" for table in self.without}
+        return replace(described, tables=tuple(t for t in described.tables if t not in self.without), missing={**described.missing, **left_out},
+                       intraday_minutes=None if "intraday_bars" in self.without else described.intraday_minutes)
+
+    def read_day(self, trade_date: dt.date, tables: Sequence[str]) -> dict[str, pd.DataFrame]:
+        return self.inner.read_day(trade_date, self._allowed(tables))
+
+    def iter_days(self, start: dt.date, end: dt.date, tables: Sequence[str]) -> Iterator[tuple[dt.date, dict[str, pd.DataFrame]]]:
+        return self.inner.iter_days(start, end, self._allowed(tables))
+
+    def _allowed(self, tables: Sequence[str]) -> Sequence[str]:
+        asked = [t for t in tables if t in self.without]
+        if asked:
+            raise MissingData(sentence(f"table '{asked[0]}' is left out by the market file", next_step="Remove it from 'without'."))
+        return tables
 
 
 SOURCES = {"simulated": _simulated, "files": _files}

@@ -94,9 +94,18 @@ class TestSecondImplementations:
         y, x, w = rng.normal(size=50), sm.add_constant(rng.normal(size=(50, 4))), rng.uniform(0.5, 2, 50)
         assert residualize(y, x, weights=w) == pytest.approx(sm.WLS(y, x, weights=w).fit().resid, abs=1e-12)
 
+    def test_rank_tells_values_apart_that_differ_in_the_last_bit(self):
+        rng = np.random.default_rng(7)
+        x = np.nextafter(1.0, rng.choice([0.0, 2.0], size=(3, 300)))
+        x[:, ::3] = np.nextafter(x[:, ::3], 5.0)
+        x[1] *= -1
+        x[2, :50] = NAN
+        assert np.array_equal(rank(x), scipy.stats.rankdata(x, axis=1, nan_policy="omit"), equal_nan=True)
+
     @settings(max_examples=60, deadline=None)
     @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 9)),
-                      elements=st.one_of(st.just(NAN), st.sampled_from([-1.0, -0.0, 0.0, 1.0]), st.floats(-1e6, 1e6))))
+                      elements=st.one_of(st.just(NAN), st.sampled_from([-1.0, -0.0, 0.0, 5e-324, 1.0, 1.0000000000000002]),
+                                         st.floats(-1e6, 1e6))))
     def test_rank_is_scipy_rankdata_on_awkward_rows(self, x):
         assert np.array_equal(rank(x), scipy.stats.rankdata(x, axis=1, nan_policy="omit"), equal_nan=True)
 

@@ -127,7 +127,8 @@ def main() -> None:
 
     def ours(problem: PortfolioProblem) -> float:
         result = optimize(problem, SPEC)
-        assert result.status == "optimal" and result.max_violation <= 1e-8
+        assert result.status == "optimal"
+        assert result.max_violation <= 1e-8
         return result.objective
 
     solvers: dict[str, Callable[[PortfolioProblem], float]] = {

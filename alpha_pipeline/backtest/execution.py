@@ -111,7 +111,8 @@ class MarketPrices:
 
     def day(self, index: int) -> DayPrices:
         """Prices of session ``index``, at least 1: a session needs the one before."""
-        assert index >= 1 and self.listed is not None
+        assert index >= 1
+        assert self.listed is not None
         return DayPrices(
             self.date(index),
             self.known_close[index - 1],

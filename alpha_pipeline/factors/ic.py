@@ -14,7 +14,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _CHUNK = 1 << 18
-_NO_SPREAD = 1e-14  # share of the sum of squares that survives centring when all values are equal up to rounding
+_NO_SPREAD = 1e-14  # a standard deviation below this share of the mean is rounding, not spread
 
 
 @dataclass(frozen=True)
@@ -134,22 +134,28 @@ def _correlation(
         pairs = ~(np.isnan(a) | np.isnan(b))
         if mask is not None:
             pairs &= mask[rows]
+        n = pairs.sum(axis=1)
         if ranked:
-            a, b = rank(a, mask=pairs), rank(b, mask=pairs)
-        result[rows] = _pearson(a, b, pairs, min_stocks)
+            # average ranks of n values have the mean (n + 1) / 2, ties or not
+            centers = (n + 1) / 2.0
+            result[rows] = _cosine(rank(a, mask=pairs), rank(b, mask=pairs), centers, centers, pairs, n, min_stocks)
+        else:
+            mean_a, mean_b = (np.where(pairs, x, 0.0).sum(axis=1) / np.maximum(n, 1) for x in (a, b))
+            result[rows] = _cosine(a, b, mean_a, mean_b, pairs, n, min_stocks)
     return result
 
 
-def _pearson(a: FloatArray, b: FloatArray, pairs: BoolArray, min_stocks: int) -> FloatArray:
-    n = pairs.sum(axis=1)
-    products = []
-    for x in (a, b):
-        x = np.where(pairs, x, 0.0)
-        total = np.einsum("ds,ds->d", x, x)
-        x -= (x.sum(axis=1) / np.maximum(n, 1))[:, None]
-        x[~pairs] = 0.0
-        square = np.einsum("ds,ds->d", x, x)
-        square[(square <= _NO_SPREAD**2 * total) | (n < max(min_stocks, 2))] = np.nan
-        products.append((x, square))
-    (x, square_x), (y, square_y) = products
-    return np.asarray(np.clip(np.einsum("ds,ds->d", x, y) / np.sqrt(square_x * square_y), -1.0, 1.0), dtype=np.float64)
+def _cosine(
+    a: FloatArray, b: FloatArray, center_a: FloatArray, center_b: FloatArray, pairs: BoolArray,
+    n: npt.NDArray[np.int64], min_stocks: int,
+) -> FloatArray:
+    """(rows,) correlation over ``pairs`` of arrays with known means; overwrites its first two arguments."""
+    absent = ~pairs
+    squares = []
+    for x, center in ((a, center_a), (b, center_b)):
+        x -= center[:, None]
+        np.copyto(x, 0.0, where=absent)
+        square = np.vecdot(x, x)
+        square[(square <= (_NO_SPREAD * center) ** 2 * n) | (n < max(min_stocks, 2))] = np.nan
+        squares.append(square)
+    return np.asarray(np.clip(np.vecdot(a, b) / np.sqrt(squares[0] * squares[1]), -1.0, 1.0), dtype=np.float64)

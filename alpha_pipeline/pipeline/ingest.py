@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from alpha_pipeline.digest import combine
-from alpha_pipeline.market.checks import CheckContext, CheckResult, blocking, check_table
+from alpha_pipeline.errors import BadInput
+from alpha_pipeline.market.checks import CheckContext, CheckResult, blocking, check_conformed
 from alpha_pipeline.market.frames import conform
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace, contiguous
 from alpha_pipeline.progress import step
@@ -109,17 +110,21 @@ def _stored_before(work: Workspace, key: str, tables: Sequence[str]) -> Mapping[
 
 def _store_one(work: Workspace, report: TableReport, key: str, frame: pd.DataFrame, context: CheckContext, source_hash: str) -> bool:
     """Check and store one table of one date; False when it was rejected."""
-    results = check_table(report.table, frame, context)
+    conformed: pd.DataFrame | None = None
+    try:
+        conformed = conform(report.table, frame, where=f"{report.table} {key}")
+        results = check_conformed(report.table, conformed, context)
+    except BadInput as error:
+        results = [CheckResult("schema", report.table, "error", False, len(frame), len(frame), [], str(error))]
     for result in results:
         report.n_checked[result.name] = report.n_checked.get(result.name, 0) + 1
     failed = [result for result in results if not result.passed]
     if failed:
         report.findings[key] = failed
-    if blocking(results):
+    if conformed is None or blocking(results):
         report.rejected.append(key)
         work.store.quarantine(report.table, key, frame, [_reason(result) for result in failed])
         return False
-    conformed = conform(report.table, frame, where=f"{report.table} {key}")
     work.store.write(report.table, key, conformed, source=source_hash,
                      meta={"warnings": [result.message for result in failed], "market": work.market.name})
     work.store.release(report.table, key)

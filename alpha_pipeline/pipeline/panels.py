@@ -127,7 +127,8 @@ def extend_labels(work: Workspace, keys: Sequence[str], spec: ForwardReturn) -> 
         window = np.asarray(daily.values[max(at - span, 0): at + 1, 0]).astype(np.float64)
         row = np.full(window.shape[-1], np.nan)
         if len(window) == span + 1:
-            row = realized_labels({name: window[:, DAILY.field(name)] for name in ("open", "close", "vwap")}, spec)[-1]
+            entry = None if spec.entry == "close" else window[:, DAILY.field(spec.entry_field)]
+            row = realized_labels(window[:, DAILY.field("close")], spec, entry_DS=entry)[-1]
         return row[None, None].astype(np.float32), {"no return": int(np.isnan(row).sum())}
 
     return _extend(work, panels.label(spec.name), keys, source_of, build, f"label {spec.name}")

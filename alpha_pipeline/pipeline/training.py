@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from alpha_pipeline.digest import combine
-from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, MissingData, sentence
+from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, MissingData, sentence, unknown_name
 from alpha_pipeline.experiment import ModelSpec
 from alpha_pipeline.features.labels import by_formation, standardize_labels
 from alpha_pipeline.features.market_panels import MarketPanels
@@ -123,9 +123,15 @@ def _windows(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> di
 
 def network_config(spec: ModelSpec) -> NetworkConfig:
     """The configuration of the model's network; raises when the spec's tensors are not the network's inputs."""
+    from alpha_pipeline.models import NETWORKS
     from alpha_pipeline.models import network_config as named
 
-    config = named(spec.network, **dict(spec.settings))
+    kind = named(spec.network, NETWORKS)
+    known = [f.name for f in fields(kind)]
+    for name, _ in spec.settings:
+        if name not in known:
+            raise unknown_name(f"setting of network '{spec.network}'", name, known)
+    config = kind(**dict(spec.settings))
     if set(config.inputs) != set(spec.tensors):
         raise InvalidSpec(sentence("the network reads other tensors", where=f"model '{spec.name}'", got=", ".join(spec.tensors),
                                    expected=", ".join(config.inputs)))

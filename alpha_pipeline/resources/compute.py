@@ -13,7 +13,7 @@ class ComputeResource(dg.ConfigurableResource):
         """The device's name after resolving "auto"."""
         import torch
 
-        from alpha_pipeline.training.fit import choose_device
+        from alpha_pipeline.training.device import choose_device
 
         if self.threads:
             torch.set_num_threads(self.threads)

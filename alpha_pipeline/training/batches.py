@@ -157,9 +157,20 @@ class SampleSet:
         )
 
     def cross_sections(
-        self, tensors: Sequence[str], device: torch.device, *, dates_per_batch: int = 1, order: IntArray | None = None
+        self,
+        tensors: Sequence[str],
+        device: torch.device,
+        *,
+        dates_per_batch: int = 1,
+        order: IntArray | None = None,
+        reuse_memory: bool = False,
     ) -> Iterator[Batch]:
-        """Batches of ``dates_per_batch`` whole dates, the last one possibly fewer; ``order`` permutes 0 … number of dates − 1."""
+        """Batches of ``dates_per_batch`` whole dates, the last one possibly fewer; ``order`` permutes 0 … number of dates − 1.
+
+        With ``reuse_memory`` the inputs of a batch are overwritten by the next one: for loops that are done with a batch when
+        they ask for another, backward pass included.
+        """
+        memory = self._memory(tensors, dates_per_batch) if reuse_memory else {}
         positions = np.arange(len(self._dates)) if order is None else order
         for start in range(0, len(positions), dates_per_batch):
             chosen = [self._dates[at] for at in positions[start : start + dates_per_batch]]
@@ -171,7 +182,10 @@ class SampleSet:
                 columns=self._column[samples],
                 samples=samples,
                 parts=tuple(slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True)),
-                inputs={name: _joined([self._window(name, date, device) for date in chosen]) for name in tensors},
+                inputs={
+                    name: _joined([self._window(name, date, device, memory.get((name, i))) for i, date in enumerate(chosen)])
+                    for name in tensors
+                },
                 label=torch.from_numpy(self._label[samples]).to(device),
             )
 
@@ -195,9 +209,15 @@ class SampleSet:
             label = torch.from_numpy(self._label[samples]).to(device)
             yield Batch(date_index, columns, samples, (slice(0, len(samples)),), inputs, label)
 
-    def _window(self, name: str, date: _Date, device: torch.device) -> Tensor:
+    def _window(self, name: str, date: _Date, device: torch.device, memory: Tensor | None) -> Tensor:
         statistics = self._kept(name, date).take(self._position[date.samples])
-        return self.windows[name].window(date.index, self._column[date.samples], statistics).to(device)
+        return self.windows[name].window(date.index, self._column[date.samples], statistics, memory=memory).to(device)
+
+    def _memory(self, tensors: Sequence[str], n_dates: int) -> dict[tuple[str, int], Tensor]:
+        """Room for the largest cross-section, by tensor and place in the batch."""
+        largest = max(date.samples.stop - date.samples.start for date in self._dates)
+        sizes = {name: self.windows[name].spec.n_steps * self.windows[name].spec.n_fields * largest for name in tensors}
+        return {(name, i): torch.empty(sizes[name], device=self.windows[name].device) for name in tensors for i in range(n_dates)}
 
     def _kept(self, name: str, date: _Date) -> WindowStatistics:
         """Statistics of the whole eligible cross-section, estimated once and kept for all later epochs."""

@@ -240,15 +240,16 @@ class _StageLoop:
         if self.spec.batch_mode == "shuffled":
             return self.train.shuffled(tensors, self.device, batch_size=self.spec.batch_size, generator=generator)
         order = generator.permutation(len(self.train.dates))
-        return self.train.cross_sections(tensors, self.device, dates_per_batch=self.spec.dates_per_batch, order=order)
+        return self.train.cross_sections(
+            tensors, self.device, dates_per_batch=self.spec.dates_per_batch, order=order, reuse_memory=True
+        )
 
     def scores(self, samples: SampleSet, frozen: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         """(score, label) of each date, in eval mode; every date and every stock counts."""
         self.network.eval()
         with torch.no_grad():
-            for batch in samples.cross_sections(
-                self.stage.inputs_when_cached if frozen is not None else self.stage.inputs, self.device
-            ):
+            tensors = self.stage.inputs if frozen is None else self.stage.inputs_when_cached
+            for batch in samples.cross_sections(tensors, self.device, reuse_memory=True):
                 yield self._score(batch, frozen), batch.label
 
     def _score(self, batch: Batch, frozen: Tensor | None) -> Tensor:
@@ -263,7 +264,7 @@ class _StageLoop:
         kept = []
         self.network.eval()
         with torch.no_grad():
-            for batch in samples.cross_sections(self.stage.inputs, self.device):
+            for batch in samples.cross_sections(self.stage.inputs, self.device, reuse_memory=True):
                 output = self.network.frozen_output(batch.inputs)
                 if output is None:
                     return None

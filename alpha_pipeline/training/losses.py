@@ -30,7 +30,7 @@ def negative_ic(prediction: Tensor, label: Tensor, weight: Tensor | None = None)
 
     It sees neither the level nor the size of the scores. Source: MULTIFREQ, figure 7.
 
-    >>> negative_ic(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 20.0, 30.0])).item()
+    >>> round(negative_ic(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 20.0, 30.0])).item(), 6)
     -1.0
     """
     share = _shares(prediction, weight)

@@ -187,7 +187,8 @@ class TestProperties:
             state, days = advance(state, market, start, end, targets[start], costs)
             navs += [s.nav for s, _ in days]
         assert navs == long.daily["nav"].tolist()
-        assert np.array_equal(state.weights, long.final.weights) and state.cash == long.final.cash
+        assert np.array_equal(state.weights, long.final.weights)
+        assert state.cash == long.final.cash
 
     def test_later_sessions_change_nothing_before(self):
         """No look-ahead: prices after t altered or absent, results up to t have the same bits."""
@@ -209,7 +210,8 @@ class TestProperties:
         d, s = [row[np.datetime64(t, "s")] for t in made["trade_date"]], made["symbol"].map(position).to_numpy()
         change = made["trade"].to_numpy()
         assert not change[~market.traded[d, s]].any()
-        assert (change[market.one_price_up[d, s]] <= 0.0).all() and (change[market.one_price_down[d, s]] >= 0.0).all()
+        assert (change[market.one_price_up[d, s]] <= 0.0).all()
+        assert (change[market.one_price_down[d, s]] >= 0.0).all()
         assert (made["unfilled"] != 0.0).any(), "the market must restrict something for this test to mean anything"
         assert result.daily["cash"].min() > -1e-12
         assert result.holdings["weight"].min() >= 0.0
@@ -227,14 +229,16 @@ class TestProperties:
         navs = [
             run_backtest(targets, market, 0, 59, FlatCosts(rate, rate), np.zeros(60)).final.nav for rate in (0.0, 0.001, 0.003)
         ]
-        assert navs == sorted(navs, reverse=True) and navs[0] > navs[2]
+        assert navs == sorted(navs, reverse=True)
+        assert navs[0] > navs[2]
 
     def test_targets_and_states_are_not_changed(self):
         market, target = random_market(2), weekly_targets(2, 60, 40)[0]
         state = PortfolioState.empty(40)
         copy = target.copy()
         run_backtest({0: target}, market, 0, 10, FREE, np.zeros(60), initial=state)
-        assert np.array_equal(target, copy) and not state.weights.any()
+        assert np.array_equal(target, copy)
+        assert not state.weights.any()
 
 
 class TestErrors:

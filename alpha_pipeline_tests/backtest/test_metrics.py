@@ -118,7 +118,8 @@ class TestExamples:
         assert table["depth"].tolist() == pytest.approx([0.1, 0.05])
         assert table["peak"].dt.strftime("%m-%d").tolist() == ["01-04", "01-07"]
         assert table["trough"].dt.strftime("%m-%d").tolist() == ["01-05", "01-08"]
-        assert table["recovery"].dt.strftime("%m-%d").tolist()[0] == "01-07" and pd.isna(table["recovery"][1])
+        assert table["recovery"].dt.strftime("%m-%d").tolist()[0] == "01-07"
+        assert pd.isna(table["recovery"][1])
         assert table["n_days_to_trough"].tolist() == [1, 1]
         assert table["n_days"].tolist() == [3, 1]
 
@@ -174,14 +175,17 @@ class TestProperties:
         """No risk against the benchmark: the information ratio is missing, not infinite and not 0."""
         returns = np.random.default_rng(0).normal(0, 0.01, 50)
         summary = performance_summary(daily(returns, returns))
-        assert summary["tracking_error"] == 0.0 and summary["excess_max_drawdown"] == 0.0
-        assert math.isnan(summary["information_ratio"]) and math.isnan(summary["calmar"])
+        assert summary["tracking_error"] == 0.0
+        assert summary["excess_max_drawdown"] == 0.0
+        assert math.isnan(summary["information_ratio"])
+        assert math.isnan(summary["calmar"])
 
     def test_deepest_row_of_the_table_is_the_maximum_drawdown(self):
         returns = np.random.default_rng(2).normal(0, 0.01, 300)
         table = drawdown_table(returns, pd.bdate_range("2021-01-04", periods=300))
         assert table["depth"][0] == max_drawdown(returns) == drawdowns(returns).max()
-        assert table["depth"].is_monotonic_decreasing and len(table) == 5
+        assert table["depth"].is_monotonic_decreasing
+        assert len(table) == 5
 
 
 class TestErrors:

@@ -10,6 +10,7 @@ import scipy.stats
 from alpha_pipeline import returns as series
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, MissingData, NotEnoughData
 from alpha_pipeline.factors import factor_test as ft
+from alpha_pipeline.factors.layers import layer_returns
 from alpha_pipeline.factors.neutralize import neutralize
 from alpha_pipeline.factors.periods import period_returns, select_test_dates
 
@@ -84,10 +85,11 @@ class TestExamples:
 
     def test_mean_turnover_leaves_the_first_purchase_out(self):
         m = market()
-        m["factor"] = np.repeat(np.arange(80.0)[None], 60, axis=0)
         m["universe"] = m["tradable_next"] = np.ones((60, 80), dtype=bool)
-        m["close"] = m["vwap"] = np.full((60, 80), 10.0)  # nothing drifts, nothing changes: no trade after the first
-        assert ft.run_factor_test(**m, spec=PLAIN).layers_summary["turnover_two_sided"].tolist() == [0.0] * 5
+        result = ft.run_factor_test(**m, test_indices=[3, 9, 14], spec=PLAIN)
+        turnover = layer_returns(m["factor"], m["close"], m["vwap"], [3, 9, 14], n_layers=5).turnover
+        expected = turnover[1:, 1:].mean(axis=0)
+        assert result.layers_summary["turnover_two_sided"].to_numpy() == pytest.approx(expected) and expected.min() > 1.1
 
     def test_a_factor_that_knows_the_future_is_ordered_and_a_slow_one_autocorrelated(self):
         m = market(strength=2.0)

@@ -111,7 +111,7 @@ class TestErrors:
         with pytest.raises(InvalidSpec, match="lag must not be negative"):
             ForwardReturn(lag=-1)
         with pytest.raises(InvalidSpec, match="unknown entry price"):
-            ForwardReturn(entry="vwap")
+            ForwardReturn(entry="vwap")  # type: ignore[arg-type]
         for name in ("r", "r0", "r10_lag0", "x10", "r05"):
             with pytest.raises(UnknownName, match=f"unknown label '{name}'"):
                 label_named(name)

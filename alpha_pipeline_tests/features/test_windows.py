@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -137,7 +138,8 @@ class TestProperties:
             assert len(columns) + sum(excluded.values()) == universe.sum()
             if len(columns):
                 x = windows.window(date, columns)
-                assert x.shape == (spec.n_steps, 6, len(columns)) and bool(torch.isfinite(x).all())
+                assert x.shape == (spec.n_steps, 6, len(columns))
+                assert bool(torch.isfinite(x).all())
                 np.testing.assert_allclose(x.numpy(), expanded(spec, values, date, columns), atol=1e-5, rtol=1e-5)
 
     def test_accurate_for_a_calm_market(self) -> None:
@@ -152,7 +154,8 @@ class TestProperties:
         values, suspended = make_panel(BAR, 3, 50)
         values[1, 2:, 5] = 0  # the exchange closes early
         x = Windows(BAR, values, suspended).window(2, np.arange(50))
-        assert bool((x[6:8, 5] == 0).all()) and bool((x[:6, 5] != 0).all())
+        assert bool((x[6:8, 5] == 0).all())
+        assert bool((x[:6, 5] != 0).all())
 
     @pytest.mark.parametrize("spec", [DAY, BAR], ids=lambda s: s.name)
     def test_later_rows_do_not_matter(self, spec: TensorSpec) -> None:
@@ -168,7 +171,8 @@ class TestProperties:
         for date in range(6):
             columns, excluded = before.eligible(date, np.ones(20, dtype=bool))
             new_columns, new_excluded = after.eligible(date, np.ones(20, dtype=bool))
-            assert columns.tolist() == new_columns.tolist() and excluded == new_excluded
+            assert columns.tolist() == new_columns.tolist()
+            assert excluded == new_excluded
             if len(columns):
                 assert torch.equal(before.window(date, columns), after.window(date, columns))
 
@@ -211,7 +215,8 @@ class TestProperties:
             torch.set_num_threads(n)
             results.append(windows.window(3, np.arange(3000)))
         torch.set_num_threads(threads)
-        assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+        assert torch.equal(results[0], results[1])
+        assert torch.equal(results[0], results[2])
 
     def test_does_not_change_its_arguments(self) -> None:
         values, suspended = make_panel(DAY, 6, 10)
@@ -223,7 +228,7 @@ class TestProperties:
         )
         np.testing.assert_array_equal(values, kept)
 
-    def test_reads_a_wider_panel_and_a_memory_map_in_place(self, tmp_path, recwarn) -> None:
+    def test_reads_a_wider_panel_and_a_memory_map_in_place(self, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
         values, suspended = make_panel(DAY, 6, 10)
         wide = np.concatenate([values, np.full((6, 1, 3, 10), -7, dtype=np.float32)], axis=2)
         padded = np.concatenate([wide, np.full((*wide.shape[:3], 4), np.nan, dtype=np.float32)], axis=3)
@@ -243,7 +248,7 @@ class TestErrors:
         with pytest.raises(InvalidSpec, match="tensor 'day': n_days must be positive"):
             dataclasses.replace(DAY, n_days=0)
         with pytest.raises(InvalidSpec, match="unknown scale"):
-            dataclasses.replace(DAY, scale="first")
+            dataclasses.replace(DAY, scale="first")  # type: ignore[arg-type]
         with pytest.raises(InvalidSpec, match="max_suspended_share is a share"):
             dataclasses.replace(DAY, max_suspended_share=20)
         with pytest.raises(InvalidSpec, match="named once each"):

@@ -61,28 +61,24 @@ def random_problem(seed: int, n: int = 120, first: bool = False) -> PortfolioPro
     )
 
 
-def enhanced(solver: str = "highs", **limits) -> EnhancedIndexSpec:
-    """The linear constraints of the reports; each limit can be overridden."""
-    known = {
-        "deviation": 0.01,
-        "floor": 0.8,
-        "industry": 0.02,
-        "size": 0.2,
-        "value": 0.3,
-        "turnover": 0.4,
-        "sided": "two",
-        "position": 1.0,
-    }
-    assert set(limits) <= set(known), limits
-    at = known | limits
+def enhanced(
+    solver: str = "highs",
+    deviation: float = 0.01,
+    floor: float = 0.8,
+    industry: float = 0.02,
+    size: float = 0.2,
+    value: float = 0.3,
+    turnover: float = 0.4,
+) -> EnhancedIndexSpec:
+    """The linear constraints of the reports."""
     constraints = (
-        FullyInvested(at["position"]),
+        FullyInvested(),
         LongOnly(),
-        MaxDeviation(at["deviation"]),
-        ConstituentFloor(at["floor"]),
-        IndustryBound(at["industry"]),
-        StyleBound("size", at["size"]),
-        StyleBound("value", at["value"]),
-        TurnoverLimit(at["turnover"], at["sided"]),
+        MaxDeviation(deviation),
+        ConstituentFloor(floor),
+        IndustryBound(industry),
+        StyleBound("size", size),
+        StyleBound("value", value),
+        TurnoverLimit(turnover, "two"),
     )
     return EnhancedIndexSpec("000905.SH", constraints, solver=solver)

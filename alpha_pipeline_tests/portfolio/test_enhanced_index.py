@@ -34,7 +34,8 @@ class TestExamples:
         result = optimize(hand_problem([1.0, 0.0], [0.6, 0.4]), plain(MaxDeviation(0.1), solver=solver))
         assert result.weights == pytest.approx([0.7, 0.3], abs=1e-9)
         assert result.objective == pytest.approx(0.7, abs=1e-8)
-        assert result.status == "optimal" and result.relaxations == ()
+        assert result.status == "optimal"
+        assert result.relaxations == ()
 
     def test_two_assets_stop_at_the_turnover_limit(self):
         """Two-sided 8 % moves 4 % of the portfolio; the same limit stated one-sided is 4 %. Each unit of it earns (1 − 0)/2."""
@@ -73,7 +74,8 @@ class TestExamples:
     def test_zero_alpha_starts_with_the_benchmark(self):
         result = optimize(hand_problem([0.0, 0.0], [0.7, 0.3]), plain(MaxDeviation(0.1), TurnoverLimit(0.2)))
         assert result.weights == pytest.approx([0.7, 0.3], abs=1e-12)
-        assert result.is_first and "first portfolio: the turnover limit does not apply" in result.notes
+        assert result.is_first
+        assert "first portfolio: the turnover limit does not apply" in result.notes
         assert result.turnover_two_sided == pytest.approx(1.0)
 
     def test_cash_of_a_drifted_portfolio_is_invested(self):
@@ -87,6 +89,12 @@ class TestExamples:
         made = optimize(problem, plain(MaxDeviation(0.1), buy_cost=0.4, sell_cost=0.5))
         assert made.weights == pytest.approx([0.6, 0.4], abs=1e-10)
         assert made.objective == pytest.approx(0.6 - 0.1 * 0.9, abs=1e-9)
+
+    def test_first_portfolio_pays_for_everything_it_buys(self):
+        """All of it is bought whatever is chosen, so a cost above the gain of the swap does not stop it: 0.6·1 − 1·0.6 = 0."""
+        result = optimize(hand_problem([1.0, 0.0], [0.5, 0.5]), plain(MaxDeviation(0.1), buy_cost=0.6, sell_cost=0.5))
+        assert result.weights == pytest.approx([0.6, 0.4], abs=1e-10)
+        assert result.objective == pytest.approx(0.0, abs=1e-9)
 
     def test_unscored_name_is_held_or_sold_but_not_bought(self):
         problem = hand_problem([np.nan, 1.0, -1.0], [0.4, 0.3, 0.3], current=[0.2, 0.4, 0.4])

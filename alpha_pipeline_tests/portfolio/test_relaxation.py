@@ -78,18 +78,30 @@ class TestExamples:
         assert result.weights == pytest.approx([0.15, 0.15, 0.25, 0.45], abs=1e-8)
 
     def test_style_gives_way_before_industry(self):
-        """Industry neutrality is possible only with a size tilt, because B, the other large name, cannot be bought back."""
+        """B cannot be bought back, so A alone fills its industry: 60 % of A against 40 %, size +0.2. Less size would take 15 %
+        off both industries; neutral industries take size 0.15 beyond its bound of 0.05, and that is what gives way."""
         problem = hand_problem(
             [0.0, 0.0, 0.0],
             [0.4, 0.2, 0.4],
             current=[0.4, 0.0, 0.6],
             industry=[0, 0, 1],
-            styles={"size": [0.0, 1.0, 0.0]},
+            styles={"size": [1.0, 0.0, 0.0]},
             can_buy=[True, False, True],
         )
         result = optimize(problem, plain(MaxDeviation(0.5), IndustryBound(0.0), StyleBound("size", 0.05), TurnoverLimit(2.0)))
         assert amounts(result) == {"style_bound[size]": pytest.approx(0.15, abs=1e-8)}
         assert result.weights == pytest.approx([0.6, 0.0, 0.4], abs=1e-8)
+
+    def test_industry_gives_way_before_the_constituent_floor(self):
+        """Only the outsider C can fill industry 0: neutral industries would leave 60 % in constituents, so they give way."""
+        problem = hand_problem(
+            [0.0, 0.0, 0.0], [0.4, 0.6, 0.0], current=[0.0, 0.6, 0.4], industry=[0, 1, 0], can_buy=[False, True, True]
+        )
+        result = optimize(problem, plain(ConstituentFloor(0.8), IndustryBound(0.0)))
+        assert amounts(result) == {
+            "industry_bound[0]": pytest.approx(0.2, abs=1e-8),
+            "industry_bound[1]": pytest.approx(0.2, abs=1e-8),
+        }
 
     def test_turnover_gives_way_before_style(self):
         problem = hand_problem([0.0, 0.0], [0.5, 0.5], current=[0.8, 0.2], styles={"size": [1.0, 0.0]})
@@ -116,7 +128,8 @@ class TestProperties:
         """Limits far tighter than the drifted holdings allow: always a portfolio, verified, with each widened limit named."""
         problem = random_problem(seed)
         result = optimize(problem, enhanced(turnover=0.02, size=0.0, value=0.0, industry=0.0, floor=0.95, deviation=0.012))
-        assert result.status == "relaxed" and result.relaxations
+        assert result.status == "relaxed"
+        assert result.relaxations
         assert result.max_violation <= 1e-8
         assert all(r.amount > 0.0 for r in result.relaxations)
 

@@ -533,17 +533,43 @@ class TestErrors:
                 'otherwise = "typical_price"',
                 'otherwise = "close"',
                 InvalidSpec,
-                "otherwise is none of its values .got 'close', expected 'typical_price' or 'missing'",
+                "vwap.otherwise: none of its values .got 'close', expected 'typical_price' or 'missing'",
             ),
-            ("bars = true", "bar = true", UnknownName, "unknown key of recipe 'amount_over_volume'.*'bar'"),
+            ("bars = true", "bar = true", UnknownName, "unknown key in market.toml tables.daily_bars.derive.vwap: 'bar'"),
             (
                 'amounts = ["amounts"]',
                 'amounts = ["amount"]',
                 UnknownName,
                 "unknown file in market.toml tables.daily_bars: 'amount'",
             ),
-            ('value = false, reason = "nobody leaves"', "value = false", InvalidSpec, "recipe 'constant' needs reason"),
+            ('value = false, reason = "nobody leaves"', "value = false", InvalidSpec, "is_delisting: reason is not set"),
             ('adj_factor = "factor"', "", InvalidSpec, "recipe 'from_adj_factor' needs adj_factor"),
+            (
+                "start = 2024-01-03",
+                'start = "2024-01-03"',
+                InvalidSpec,
+                "market.toml.start: wrong kind of value .got '2024-01-03', expected a date",
+            ),
+            (
+                "is_simulated = true",
+                "is_simulated = 1",
+                InvalidSpec,
+                "is_simulated: wrong kind of value .got 1, expected true or false",
+            ),
+            (
+                "intraday_minutes = 60",
+                "intraday_minutes = 7.5",
+                InvalidSpec,
+                "intraday_minutes: wrong kind of value .got 7.5, expected a whole",
+            ),
+            ('notes = ["made by hand"]', 'notes = "made by hand"', InvalidSpec, "notes: wrong kind of value .*expected a list"),
+            ('root = "data"', "", InvalidSpec, "market.toml: root is not set"),
+            (
+                "factor = 100",
+                'factor = "lots"',
+                InvalidSpec,
+                "columns.volume.factor: wrong kind of value .got 'lots', expected a number",
+            ),
             ("factor = 100", "times = 100", UnknownName, "unknown key in market.toml files.daily.columns.volume: 'times'"),
             ('path = "daily.parquet"', 'path = "daily.parquet"\nsymbol_style = "wind"', UnknownName, "unknown symbol_style"),
             ('path = "daily.parquet"', "", InvalidSpec, "files.daily: path is not set"),
@@ -645,6 +671,13 @@ class TestErrors:
         rows = daily_rows()
         pd.concat([rows, rows.iloc[:1]]).to_parquet(tmp_path / "data" / "daily.parquet")
         with pytest.raises(BadInput, match="the daily file repeats a symbol on a date"):
+            open_market(tmp_path).read_day(dt.date(2024, 1, 3), ["daily_bars"])
+
+    def test_rows_on_a_saturday(self, tmp_path):
+        write_data(tmp_path / "data")
+        rows = daily_rows()
+        pd.concat([rows, rows.iloc[:1].assign(date=dt.date(2024, 1, 6))]).to_parquet(tmp_path / "data" / "daily.parquet")
+        with pytest.raises(BadInput, match="rows on 1 days that are no sessions of XSHG .got 2024-01-06"):
             open_market(tmp_path).read_day(dt.date(2024, 1, 3), ["daily_bars"])
 
     def test_correction_of_a_stock_that_is_not_there(self, folder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -54,6 +54,15 @@ def make_market(seed: int = 0) -> Market:
     raw[:, 5] = np.nan  # one stock never has a label
     windows = {spec.name: Windows(spec, panels[spec.name], suspended, FIELDS) for spec in (DAY, BAR)}
     return Market(windows, universe, standardize_labels(raw, universe & np.isfinite(raw)))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more to waiting for threads than they gain, most of all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,17 +16,19 @@ BOTH = ("daily", "intraday_15m")
 
 
 class TestExamples:
-    def test_one_date_is_its_standardized_cross_section(self, market) -> None:
+    def test_one_date_is_its_standardized_cross_section(self, market: Any) -> None:
         (batch,) = market.samples(range(12, 13)).cross_sections(BOTH, CPU)
         eligible, _ = market.windows["daily"].eligible(12, market.universe[12])
         labelled = eligible[eligible != 5]
-        assert batch.columns.tolist() == labelled.tolist() and 5 in eligible  # stock 5 has no label, but shapes the statistics
+        assert batch.columns.tolist() == labelled.tolist()
+        assert 5 in eligible
         whole = market.windows["daily"].window(12, eligible)
         assert torch.equal(batch.inputs["daily"], whole[:, :, eligible != 5])
         np.testing.assert_array_equal(batch.label.numpy(), market.labels[12, labelled].astype(np.float32))
-        assert batch.parts == (slice(0, len(labelled)),) and set(batch.date_index.tolist()) == {12}
+        assert batch.parts == (slice(0, len(labelled)),)
+        assert set(batch.date_index.tolist()) == {12}
 
-    def test_several_dates_per_batch_keep_their_parts(self, market) -> None:
+    def test_several_dates_per_batch_keep_their_parts(self, market: Any) -> None:
         samples = market.samples(range(11, 16))
         single = list(samples.cross_sections(BOTH, CPU))
         pairs = list(samples.cross_sections(BOTH, CPU, dates_per_batch=2, order=np.array([4, 0, 1, 2, 3])))
@@ -34,9 +38,10 @@ class TestExamples:
             assert torch.equal(pairs[0].label[part], single[at].label)
             assert pairs[0].samples[part].tolist() == single[at].samples.tolist()
 
-    def test_counts_what_is_left_out(self, market) -> None:
+    def test_counts_what_is_left_out(self, market: Any) -> None:
         samples = market.samples(range(1, 13), min_stocks=10)
-        assert samples.n_dropped_dates == 2 and samples.dates == list(range(3, 13))  # dates 1 and 2 have no four days yet
+        assert samples.n_dropped_dates == 2
+        assert samples.dates == list(range(3, 13))
         n_universe = int(market.universe[1:13].sum())
         assert samples.n_samples + sum(samples.excluded.values()) == n_universe
         assert samples.excluded["daily: short history"] == int(market.universe[1:3].sum())
@@ -45,7 +50,7 @@ class TestExamples:
 
 
 class TestProperties:
-    def test_shuffled_batches_hold_every_sample_once_with_the_same_bits(self, market) -> None:
+    def test_shuffled_batches_hold_every_sample_once_with_the_same_bits(self, market: Any) -> None:
         samples = market.samples(range(6, 16))
         whole = {
             (d, c): (b.inputs, at, b.label[at])
@@ -54,7 +59,8 @@ class TestProperties:
         }
         batches = list(samples.shuffled(BOTH, CPU, batch_size=64, generator=np.random.default_rng(0)))
         assert sorted(np.concatenate([b.samples for b in batches]).tolist()) == list(range(samples.n_samples))
-        assert max(map(len, batches)) - min(map(len, batches)) <= 1 and max(map(len, batches)) <= 64
+        assert max(map(len, batches)) - min(map(len, batches)) <= 1
+        assert max(map(len, batches)) <= 64
         for batch in batches:
             for at, key in enumerate(zip(batch.date_index.tolist(), batch.columns.tolist(), strict=True)):
                 inputs, position, label = whole[key]
@@ -62,49 +68,69 @@ class TestProperties:
                 for name in BOTH:
                     assert torch.equal(batch.inputs[name][:, :, at], inputs[name][:, :, position])
 
-    def test_statistics_are_estimated_once(self, market, monkeypatch) -> None:
+    @pytest.mark.parametrize("dates_per_batch", [1, 3])
+    def test_reused_memory_holds_the_same_numbers_while_the_batch_is_current(self, market: Any, dates_per_batch: int) -> None:
+        samples, addresses = market.samples(range(6, 16)), set()
+        fresh = samples.cross_sections(BOTH, CPU, dates_per_batch=dates_per_batch)
+        for a, b in zip(
+            fresh, samples.cross_sections(BOTH, CPU, dates_per_batch=dates_per_batch, reuse_memory=True), strict=True
+        ):
+            assert all(torch.equal(a.inputs[name], b.inputs[name]) for name in BOTH)
+            addresses.add(b.inputs["daily"].data_ptr())
+        assert len(addresses) == 1 or dates_per_batch > 1
+
+    def test_statistics_are_estimated_once(self, market: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         samples, calls = market.samples(range(6, 10)), []
         for window in market.windows.values():
             real = window.statistics
-            monkeypatch.setattr(window, "statistics", lambda d, c, real=real: calls.append(d) or real(d, c))
+
+            def counted(d: int, c: Any, real: Any = real) -> Any:
+                calls.append(d)
+                return real(d, c)
+
+            monkeypatch.setattr(window, "statistics", counted)
         for _ in range(3):
             list(samples.cross_sections(("daily",), CPU))
         assert calls == [6, 7, 8, 9]
 
-    def test_shuffled_labels_are_a_permutation_within_the_date(self, market) -> None:
+    def test_shuffled_labels_are_a_permutation_within_the_date(self, market: Any) -> None:
         plain = list(market.samples(range(6, 16)).cross_sections(("daily",), CPU))
         one, same, other = (
             list(market.samples(range(6, 16), label_shuffle_seed=seed).cross_sections(("daily",), CPU)) for seed in (1, 1, 2)
         )
         for a, b, c, d in zip(plain, one, same, other, strict=True):
-            assert torch.equal(b.label, c.label) and not torch.equal(b.label, a.label) and not torch.equal(b.label, d.label)
+            assert torch.equal(b.label, c.label)
+            assert not torch.equal(b.label, a.label)
+            assert not torch.equal(b.label, d.label)
             assert torch.equal(b.label.sort().values, a.label.sort().values)
             assert torch.equal(b.inputs["daily"], a.inputs["daily"])
 
-    def test_digest_tells_samples_apart(self, market) -> None:
+    def test_digest_tells_samples_apart(self, market: Any) -> None:
         digests = {
             market.samples(range(6, 12)).digest(),
             market.samples(range(6, 13)).digest(),
             market.samples(range(6, 12), label_shuffle_seed=1).digest(),
             SampleSet({"daily": market.windows["daily"]}, market.universe, market.labels, range(6, 12)).digest(),
         }
-        assert len(digests) == 4 and market.samples(range(6, 12)).digest() in digests
+        assert len(digests) == 4
+        assert market.samples(range(6, 12)).digest() in digests
 
-    def test_later_labels_and_bars_do_not_matter(self, market) -> None:
+    def test_later_labels_and_bars_do_not_matter(self, market: Any) -> None:
         before = list(market.samples(range(6, 12)).cross_sections(BOTH, CPU))
         market.labels[12:] = 99.0
         market.universe[12:] = False
         after = list(market.samples(range(6, 12)).cross_sections(BOTH, CPU))
         for a, b in zip(before, after, strict=True):
-            assert torch.equal(a.label, b.label) and torch.equal(a.inputs["daily"], b.inputs["daily"])
+            assert torch.equal(a.label, b.label)
+            assert torch.equal(a.inputs["daily"], b.inputs["daily"])
 
 
 class TestErrors:
-    def test_axes(self, market) -> None:
+    def test_axes(self, market: Any) -> None:
         with pytest.raises(Misaligned, match=r"universe \(40, 30\), labels \(39, 30\)"):
             SampleSet(market.windows, market.universe, market.labels[1:], range(6, 12))
 
-    def test_settings(self, market) -> None:
+    def test_settings(self, market: Any) -> None:
         with pytest.raises(InvalidSpec, match="listed twice"):
             SampleSet(market.windows, market.universe, market.labels, [6, 7, 6])
         with pytest.raises(InvalidSpec, match="needs two stocks"):
@@ -112,6 +138,6 @@ class TestErrors:
         with pytest.raises(InvalidSpec, match="no tensor"):
             SampleSet({}, market.universe, market.labels, [6])
 
-    def test_nothing_left_says_why(self, market) -> None:
+    def test_nothing_left_says_why(self, market: Any) -> None:
         with pytest.raises(NotEnoughData, match="none of 2 dates has 10 samples .*daily: short history: "):
             market.samples(range(1, 3))

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from alpha_pipeline.errors import UnknownName
-from alpha_pipeline.training.losses import LOSSES, loss_named, mse, negative_ic
+from alpha_pipeline.training.losses import LOSSES, Loss, loss_named, mse, negative_ic
 from alpha_pipeline.training.validation import correlation, validate
 
 
@@ -32,6 +32,7 @@ class TestExamples:
     def test_validation_means_over_dates(self) -> None:
         pairs = [pair(20, 1), pair(30, 2), (torch.ones(5, dtype=torch.float64), pair(5)[1])]
         found = validate(pairs, negative_ic)
+        assert found.ic is not None
         assert found.ic == pytest.approx(np.mean([stats.pearsonr(*p).statistic for p in pairs[:2]]))
         assert found.rank_ic == pytest.approx(np.mean([stats.spearmanr(*p).statistic for p in pairs[:2]]))
         assert found.loss == pytest.approx(-found.ic * 2 / 3, abs=1e-6)  # the date without an IC has a loss of 0
@@ -45,7 +46,7 @@ class TestProperties:
         assert negative_ic(1e-2 * x + 7, y).item() == pytest.approx(negative_ic(x, y).item(), abs=1e-7)
 
     @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-    def test_gradients(self, loss) -> None:
+    def test_gradients(self, loss: Loss) -> None:
         x, y = pair(7)
         assert torch.autograd.gradcheck(lambda p: loss(p, y), (x.requires_grad_(True),))
 
@@ -55,7 +56,9 @@ class TestProperties:
         value = negative_ic(x, y)
         value.backward()
         assert value.item() == pytest.approx(0, abs=1e-6)
-        assert torch.isfinite(x.grad).all() and stats.pearsonr(-x.grad, y).statistic > 0.999
+        assert x.grad is not None
+        assert torch.isfinite(x.grad).all()
+        assert stats.pearsonr(-x.grad, y).statistic > 0.999
 
 
 class TestErrors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,9 +30,12 @@ class TestExamples:
     def test_names_and_borders(self) -> None:
         assert period_named("2017H1") == Period(dt.date(2017, 1, 1), dt.date(2017, 6, 30), "2017H1")
         assert period_named("2017H2", JANUARY_31) == Period(dt.date(2017, 7, 31), dt.date(2018, 1, 30), "2017H2")
-        assert period_of("2017-06-30").name == "2017H1" and period_of(dt.date(2017, 7, 1)).name == "2017H2"
-        assert period_of("2011-01-30", JANUARY_31).name == "2010H2" and period_of("2011-01-31", JANUARY_31).name == "2011H1"
-        assert "2017-06-30" in period_named("2017H1") and "2017-07-01" not in period_named("2017H1")
+        assert period_of("2017-06-30").name == "2017H1"
+        assert period_of(dt.date(2017, 7, 1)).name == "2017H2"
+        assert period_of("2011-01-30", JANUARY_31).name == "2010H2"
+        assert period_of("2011-01-31", JANUARY_31).name == "2011H1"
+        assert "2017-06-30" in period_named("2017H1")
+        assert "2017-07-01" not in period_named("2017H1")
 
     def test_periods_between(self) -> None:
         assert [p.name for p in periods_between("2017-01-04", "2018-07-01")] == ["2017H1", "2017H2", "2018H1", "2018H2"]
@@ -80,7 +84,8 @@ class TestExamples:
         assert plan.train_indices[0] == 40  # session 39 is the first with 40 days; 40 is the first multiple of five from there
         rolling = dataclasses.replace(spec, n_days=303).plan(period_named("2017H1"), CALENDAR)
         last = CALENDAR.index(rolling.last_known)
-        assert last - 303 < rolling.train_indices[0] <= last - 303 + 5 and rolling.train_indices[0] % 5 == 0
+        assert last - 303 < rolling.train_indices[0] <= last - 303 + 5
+        assert rolling.train_indices[0] % 5 == 0
 
 
 class TestProperties:
@@ -113,7 +118,8 @@ class TestProperties:
         train, valid = set(plan.train_indices.tolist()), set(plan.valid_indices.tolist())
         origin = CALENDAR.index("2013-03-05")
         for sample in train | valid:
-            assert sample >= max(origin, history - 1) and (sample - origin) % sample_every == 0
+            assert sample >= max(origin, history - 1)
+            assert (sample - origin) % sample_every == 0
             assert n_days is None or sample > last - n_days
             label = set(range(sample, sample + horizon + lag + 1))
             assert max(label) <= last
@@ -131,10 +137,8 @@ class TestProperties:
     def test_sessions_inside_the_period_do_not_matter(self) -> None:
         before = WalkForward().plan(period_named("2017H1"), weekdays("2013-01-01", "2016-12-31"))
         after = WalkForward().plan(period_named("2017H1"), CALENDAR)
-        assert (
-            before.train_dates.tolist() == after.train_dates.tolist()
-            and before.valid_dates.tolist() == after.valid_dates.tolist()
-        )
+        assert before.train_dates.tolist() == after.train_dates.tolist()
+        assert before.valid_dates.tolist() == after.valid_dates.tolist()
 
     @pytest.mark.parametrize("n_days", [None, 500])
     def test_sampled_dates_are_stable_across_periods(self, n_days: int | None) -> None:
@@ -144,7 +148,8 @@ class TestProperties:
         both = [
             d for d in used_earlier | used_later if max(min(used_earlier), min(used_later)) <= d <= earlier.train_dates[-1].item()
         ]
-        assert len(both) > 20 and all(d in used_earlier and d in used_later for d in both)
+        assert len(both) > 20
+        assert all(d in used_earlier and d in used_later for d in both)
 
     def test_periods_tile_the_years(self) -> None:
         for anchors in (((1, 1), (7, 1)), JANUARY_31, ((4, 30), (10, 31))):
@@ -198,6 +203,6 @@ class TestErrors:
             ("validation", "first"),
         ],
     )
-    def test_settings(self, setting: str, value: object) -> None:
+    def test_settings(self, setting: str, value: Any) -> None:
         with pytest.raises(InvalidSpec, match=setting if setting != "validation" else "unknown kind of validation"):
             dataclasses.replace(WalkForward(), **{setting: value})

@@ -48,10 +48,10 @@ def main() -> None:
         if previous:
             errors.append({"date": day, **_index_errors(previous, tables)})
         previous = {name: frame for name, frame in tables.items() if name != "intraday_bars"}
-    print(
-        f"{len(read_seconds)} sessions; first read {read_seconds[0]:.1f} s, then {1e3 * pd.Series(read_seconds[1:]).median():.0f} ms a date (median); "
-        f"checks {1e3 * pd.Series(check_seconds).median():.0f} ms a date; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
-    )
+    later, checks = pd.Series(read_seconds[1:]).median(), pd.Series(check_seconds).median()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{len(read_seconds)} sessions; first read {read_seconds[0]:.1f} s, then {1e3 * later:.0f} ms a date (median)")
+    print(f"checks {1e3 * checks:.0f} ms a date; peak memory {peak:.0f} MiB")
     for key, count in sorted(failures.items()):
         print(f"{'.'.join(key[:2])} ({key[2]}): {count} rows on {dates_failed[key]} dates; {first[key]}")
     print("dropped:", market.dropped_rows())

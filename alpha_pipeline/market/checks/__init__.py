@@ -17,7 +17,7 @@ from alpha_pipeline.market.checks import bars, common, reference
 from alpha_pipeline.market.checks.result import CheckContext, CheckResult, Severity, Tolerances, validate_overrides
 from alpha_pipeline.market.frames import conform, table_schema
 
-__all__ = ["CHECKS", "CheckContext", "CheckResult", "Severity", "Tolerances", "blocking", "check_table", "validate_overrides"]
+__all__ = ["CHECKS", "CheckContext", "CheckResult", "Severity", "Tolerances", "blocking", "check_conformed", "check_table", "validate_overrides"]
 
 _COMMON = ("schema", "unique_key", "not_empty", "partition_date", "session", "coverage")
 CHECKS: dict[str, tuple[str, ...]] = {
@@ -67,19 +67,23 @@ def check_table(table: str, frame: pd.DataFrame, context: CheckContext) -> list[
         An override is neither 'error' nor 'warn'.
     """
     table_schema(table)
-    validate_overrides(context.overrides, CHECKS)
     try:
-        frame = conform(table, frame, where=f"{table} {context.trade_date}")
+        conformed = conform(table, frame, where=f"{table} {context.trade_date}")
     except BadInput as error:
-        results = [CheckResult("schema", table, "error", False, len(frame), len(frame), [], str(error))]
-    else:
-        results = [
-            CheckResult("schema", table, "error", True, len(frame), 0, [], f"columns and dtypes: hold for {len(frame)} rows"),
-            *_common(table, frame, context), *_SPECIFIC[table](frame, context),
-        ]
-    results = [replace(result, severity=_severity(result, context)) for result in results]
-    assert results[0].passed is False or tuple(r.name for r in results) == CHECKS[table]
-    return results
+        validate_overrides(context.overrides, CHECKS)
+        return [CheckResult("schema", table, "error", False, len(frame), len(frame), [], str(error))]
+    return check_conformed(table, conformed, context)
+
+
+def check_conformed(table: str, frame: pd.DataFrame, context: CheckContext) -> list[CheckResult]:
+    """:func:`check_table` for a frame that :func:`~alpha_pipeline.market.frames.conform` returned."""
+    validate_overrides(context.overrides, CHECKS)
+    results = [
+        CheckResult("schema", table, "error", True, len(frame), 0, [], f"columns and dtypes: hold for {len(frame)} rows"),
+        *_common(table, frame, context), *_SPECIFIC[table](frame, context),
+    ]
+    assert tuple(r.name for r in results) == CHECKS[table]
+    return [replace(result, severity=_severity(result, context)) for result in results]
 
 
 def blocking(results: Sequence[CheckResult]) -> list[CheckResult]:

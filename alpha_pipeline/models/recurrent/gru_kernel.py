@@ -66,7 +66,11 @@ class Weights(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Buffers of one thread. ``hx``, ``gates``, ``d_gates``: one slot per step of a chunk (and one more for ``hx``)."""
+    """Buffers of one thread. ``hx``, ``gates``, ``d_gates``: one slot per step of a chunk (and one more for ``hx``).
+
+    They must be zero when made, and serve one (F, H) only: the rows of ``d_gates`` between n_hidden and n_rows are read, never
+    written, and have to stay zero.
+    """
 
     hx: Array
     gates: Array
@@ -166,7 +170,6 @@ def gru_backward(block_rows: Template, rows: Template, columns: Template, s: Siz
     work.sums_h[:] = 0.0
     work.sums_x[:] = 0.0
     work.sums_b[:] = 0.0
-    d_gates[:] = 0.0  # rows between n_hidden and n_rows are read but never written
     for tile in range(first_tile, end_tile):
         start = tile * TILE
         width = min(TILE, s.n_stocks - start)

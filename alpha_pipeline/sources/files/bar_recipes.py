@@ -11,7 +11,6 @@ from alpha_pipeline.sources.files.day import Day
 from alpha_pipeline.sources.files.recipes import Recipe
 
 
-
 @dataclass(frozen=True)
 class AmountOverVolume(Recipe):
     """vwap = amount / volume, close where nothing was traded.
@@ -54,7 +53,8 @@ class AmountOverVolume(Recipe):
         if self.otherwise == "missing":
             return ""
         known = [f"'{name}'" for name in self.amounts] + (["the intraday bars"] if self.bars else [])
-        return f"amount / volume for the names and dates of {', '.join(known) or 'rows with an amount'}; elsewhere the typical price (high + low + close) / 3"
+        where = ", ".join(known) or "rows with an amount"
+        return f"amount / volume for the names and dates of {where}; elsewhere the typical price (high + low + close) / 3"
 
 
 @dataclass(frozen=True)

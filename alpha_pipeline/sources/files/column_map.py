@@ -28,7 +28,6 @@ from alpha_pipeline.sources.files.toml_values import record, refuse_unknown, req
 from alpha_pipeline.sources.files.weights import WEIGHT_RECIPES
 
 
-
 def read_column_map(path: str | Path, *, root: str | None = None) -> FilesMarketSpec:
     """The spec that a TOML file describes. ``root`` replaces the file's own; a relative one counts from the TOML file's folder.
 
@@ -47,37 +46,28 @@ def read_column_map(path: str | Path, *, root: str | None = None) -> FilesMarket
     except tomllib.TOMLDecodeError as error:
         raise InvalidSpec(sentence(f"not valid TOML: {error}", where=str(file))) from error
     where = file.name
-    simple = (
-        "name",
-        "summary",
-        "root",
-        "start",
-        "end",
-        "is_simulated",
-        "exchange",
-        "intraday_minutes",
-        "industry_scheme",
-        "missing",
-        "notes",
-        "checks",
-        "share_ratio",
+    if "where" in raw:
+        raise unknown_name(f"key in {where}:", "where", ["name", "root"])
+    if root is not None:
+        location = root if "://" in root else str(Path(root).resolve())
+    else:
+        location = raw.get("root", "")
+        require_kind(location, str, f"{where} root")
+        location = location if "://" in location or not location else str((file.parent / location).resolve())
+    spec: FilesMarketSpec = record(
+        FilesMarketSpec,
+        {
+            **raw,
+            **({"root": location} if location else {}),
+            "files": {name: _file(name, value, f"{where} files.{name}") for name, value in raw.get("files", {}).items()},
+            "tables": {name: _table(name, value, f"{where} tables.{name}") for name, value in raw.get("tables", {}).items()},
+            "no_limit_days": _events(raw, "no_limit_days", where),
+            "factor_corrections": _events(raw, "factor_corrections", where),
+            "where": where,
+        },
+        where,
     )
-    allowed = (*simple, "files", "tables", "no_limit_days", "factor_corrections")
-    refuse_unknown(raw, allowed, where)
-    for key in ("name", "summary", "root", "start", "end", "is_simulated", "files", "tables"):
-        if key not in raw and not (key == "root" and root is not None):
-            raise InvalidSpec(sentence(f"{key} is not set", where=where, expected=f"{key} = …"))
-    location = root if root is not None else raw["root"]
-    if "://" not in location:
-        location = str((file.parent / location).resolve()) if root is None else str(Path(location).resolve())
-    return FilesMarketSpec(
-        **{**{k: raw[k] for k in simple if k in raw}, "root": location, "notes": tuple(raw.get("notes", ()))},
-        files={name: _file(name, value, f"{where} files.{name}") for name, value in raw["files"].items()},
-        tables={name: _table(name, value, f"{where} tables.{name}") for name, value in raw["tables"].items()},
-        no_limit_days=_events(raw, "no_limit_days", where),
-        factor_corrections=_events(raw, "factor_corrections", where),
-        where=where,
-    ).validate()
+    return spec.validate()
 
 
 def _events(raw: Mapping[str, Any], key: str, where: str) -> tuple[Event, ...]:
@@ -91,7 +81,8 @@ def _file(name: str, raw: Mapping[str, Any], where: str) -> FileSpec:
             columns[ours] = ColumnSpec(value)
         else:
             refuse_unknown(value, ("from", "factor", "decimals"), f"{where}.columns.{ours}")
-            columns[ours] = ColumnSpec(value.get("from", ours), float(value.get("factor", 1.0)), value.get("decimals"))
+            given = {"source" if key == "from" else key: v for key, v in value.items()}
+            columns[ours] = record(ColumnSpec, {"source": ours, **given}, f"{where}.columns.{ours}")
     spec: FileSpec = record(FileSpec, {**raw, "name": name, "columns": columns}, where)
     if spec.symbol_style not in SYMBOL_STYLES:
         raise unknown_name(f"symbol_style in {where}:", spec.symbol_style, SYMBOL_STYLES)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from alpha_pipeline.errors import BadInput, InvalidSpec, MissingData, sentence, unknown_name
 
 if TYPE_CHECKING:
-    from alpha_pipeline.sources.files.column_map import FileSpec
+    from alpha_pipeline.sources.files.spec import FileSpec
 
 MAX_LONG_ROWS = 40_000_000  # about 2 GB in memory; beyond that a file should be split by month
 _KEPT_PERIODS = 3

@@ -14,7 +14,6 @@ import numpy as np
 from alpha_pipeline.sources.files.day import Day
 
 
-
 class Recipe:
     """Base of all recipes; a subclass is a frozen dataclass whose fields are the keys allowed in the TOML table."""
 

@@ -11,15 +11,16 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
-from alpha_pipeline.errors import MissingData, sentence
+from alpha_pipeline.errors import BadInput, MissingData, sentence
 from alpha_pipeline.market.calendar import TradingCalendar, as_date, exchange_sessions
 from alpha_pipeline.market.frames import conform, empty_frame, table_schema
 from alpha_pipeline.market.schema import TABLES
 from alpha_pipeline.sources.base import SourceDescription
-from alpha_pipeline.sources.files.column_map import FilesMarketSpec, TableSpec, read_column_map
+from alpha_pipeline.sources.files.column_map import read_column_map
 from alpha_pipeline.sources.files.day import Day
 from alpha_pipeline.sources.files.history import DailyHistory
 from alpha_pipeline.sources.files.reading import FileReader
+from alpha_pipeline.sources.files.spec import FilesMarketSpec, TableSpec
 from alpha_pipeline.sources.files.weights import WEIGHT_RECIPES, DatedMembers, DayWeights, drifted_weights, market_value_weights
 
 T = TypeVar("T")
@@ -123,6 +124,16 @@ class FilesMarket:
         """Closes and factors of the daily file, from its first date, which may lie before the market's start."""
         file = self._spec("daily_bars").file
         dates = self.files.dates(file, self.sessions)
+        odd = dates[~np.isin(dates, self.sessions) & (dates <= self.sessions[-1])]
+        if len(odd):  # such rows would stand for the previous close of a real session
+            raise BadInput(
+                sentence(
+                    f"the daily file has rows on {len(odd)} days that are no sessions of {self.config.exchange}",
+                    where=f"files.{file}",
+                    got=str(odd[0]),
+                    next_step="Take them out of the file, or correct its dates.",
+                )
+            )
         frames = ((day, self.files.day(file, as_date(day))) for day in dates)
         return DailyHistory.build(
             ((day, frame) for day, frame in frames if frame is not None), share_ratio=self.config.share_ratio,

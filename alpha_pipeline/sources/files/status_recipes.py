@@ -15,7 +15,6 @@ from alpha_pipeline.sources.files.day import Day
 from alpha_pipeline.sources.files.recipes import Recipe
 
 
-
 @dataclass(frozen=True)
 class SuspendedFromStatus(Recipe):
     """is_suspended: trade_status is 'suspended'."""

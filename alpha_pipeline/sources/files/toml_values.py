@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
@@ -20,7 +21,8 @@ def refuse_unknown(raw: Mapping[str, Any], allowed: tuple[str, ...], where: str)
 
 
 def require_kind(value: object, hint: Any, where: str) -> None:
-    """Raise :class:`InvalidSpec` unless ``value`` is of the hinted type; hints beyond plain types and choices pass.
+    """Raise :class:`InvalidSpec` unless ``value`` is of the hinted type; hints beyond plain types, lists of them and
+    choices pass.
 
     >>> require_kind(3, float, "factor")
     >>> require_kind("x", float, "factor")
@@ -28,6 +30,11 @@ def require_kind(value: object, hint: Any, where: str) -> None:
     ...
     alpha_pipeline.errors.InvalidSpec: factor: wrong kind of value (got 'x', expected a number).
     """
+    if isinstance(hint, UnionType):
+        inner = [arg for arg in get_args(hint) if arg is not NoneType]
+        if len(inner) == 1:
+            require_kind(value, inner[0], where)
+        return
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             choices = " or ".join(repr(choice) for choice in get_args(hint))

@@ -16,9 +16,13 @@ from alpha_pipeline.sources.files.history import DailyHistory
 from alpha_pipeline.sources.files.reading import Rows
 
 WEIGHT_RECIPES = {
-    "published_drifted": "published weights of some dates, drifted to the date by the price-index convention; joiners and leavers since the "
-    "publication applied at their dates in the file of members",
-    "members_by_market_value": "proportional to total market value among the members, instead of the published free-float weights",
+    "published_drifted": (
+        "published weights of some dates, drifted to the date by the price-index convention; joiners and leavers since the "
+        "publication applied at their dates in the file of members"
+    ),
+    "members_by_market_value": (
+        "proportional to total market value among the members, instead of the published free-float weights"
+    ),
 }
 
 

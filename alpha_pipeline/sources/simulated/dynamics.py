@@ -68,8 +68,8 @@ class State:
 class Session:
     """What happened on session ``t`` to the listed names ``rows``; arrays (n_listed,), prices in cents, volume in lots of 100.
 
-    ``raw_close`` is the close before the limit cut it (not rounded); ``ten`` the close of 10:00; ``closing_share`` the share of the
-    volume after 14:30; ``sigma`` the day's specific volatility (decimal); limits are 0 on a session without one.
+    ``raw_close`` is the close before the limit cut it (not rounded); ``ten`` the close of 10:00; ``closing_share`` the share of
+    the volume after 14:30; ``sigma`` the day's specific volatility (decimal); limits are 0 on a session without one.
     """
 
     t: int
@@ -101,10 +101,11 @@ class Session:
 
 
 class Dynamics:
-    """The laws of motion. ``switch_index`` is the first session of the weak-alpha regime (beyond the calendar when there is none)."""
+    """The laws of motion. ``switch_index`` is the first session of the weak-alpha regime; beyond the calendar there is none."""
 
     def __init__(self, spec: SimulatedMarketSpec, population: Population, schedule: Schedule,
-                 sessions: npt.NDArray[np.datetime64], start_index: int, switch_index: int, review_indices: frozenset[int]) -> None:
+                 sessions: npt.NDArray[np.datetime64], start_index: int, switch_index: int,
+                 review_indices: frozenset[int]) -> None:
         self.spec, self.population, self.schedule, self.sessions = spec, population, schedule, sessions
         self.start_index, self.switch_index = start_index, switch_index
         self.review_indices = review_indices | {0, start_index}
@@ -264,15 +265,16 @@ class Dynamics:
     def _free_float(self, state: State, rows: I64) -> F:
         return _round_lots(state.float_shares[rows] * self.population.free_ratio[rows])
 
-    def _index_day(self, state: State, t: int, rows: I64, price: F, price_return: F, total_return: F, eligible: B) -> indices.IndexDay:
+    def _index_day(self, state: State, t: int, rows: I64, price: F, price_return: F, total_return: F,
+                   eligible: B) -> indices.IndexDay:
         if t in self.review_indices:
             members = indices.review(state.members[:, rows], state.cap[rows], eligible, self.spec.n_stocks)
             state.members[:] = False
             state.members[:, rows] = members
         if t == self.start_index:
             state.level, state.level_total = indices.BASE_LEVELS.copy(), indices.BASE_LEVELS.copy()
-        day = indices.session_of_indices(state.members[:, rows], price * self._free_float(state, rows), price_return, total_return,
-                                         state.level, state.level_total)
+        day = indices.session_of_indices(state.members[:, rows], price * self._free_float(state, rows), price_return,
+                                         total_return, state.level, state.level_total)
         state.level, state.level_total = day.level, day.level_total
         return day
 

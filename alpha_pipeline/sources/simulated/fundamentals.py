@@ -1,7 +1,7 @@
 """Company reports: quarterly figures, published within the statutory windows, usable from the next session.
 
-Book equity, earnings and sales follow each company's own growth path, anchored at its book-to-price ratio when it enters the market.
-Figures are unknown before their announcement, so nothing here looks at prices after the entry.
+Book equity, earnings and sales follow each company's own growth path, anchored at its book-to-price ratio when it enters the
+market. Figures are unknown before their announcement, so nothing here looks at prices after the entry.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from alpha_pipeline.sources.simulated.spec import Stream, stream
 F = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-# Fiscal quarter -> (month and day of the period's end, first and last day of its publication; the annual report in the year after).
+# Fiscal quarter -> (end of the period, first and last day of its publication), as month and day; the annual report comes in the
+# year after.
 WINDOWS: dict[int, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
-    1: ((3, 31), (4, 1), (4, 30)), 2: ((6, 30), (7, 1), (8, 31)), 3: ((9, 30), (10, 1), (10, 31)), 4: ((12, 31), (1, 15), (4, 30)),
+    1: ((3, 31), (4, 1), (4, 30)),
+    2: ((6, 30), (7, 1), (8, 31)),
+    3: ((9, 30), (10, 1), (10, 31)),
+    4: ((12, 31), (1, 15), (4, 30)),
 }
 _HISTORY_YEARS = 6  # annual reports published before a name enters, for five years of growth
 _LENDERS = np.isin(np.array(INDUSTRY_NAMES), ["银行", "非银金融"])

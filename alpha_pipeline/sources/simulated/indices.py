@@ -1,7 +1,7 @@
 """The five price indices: who belongs to them, the semi-annual review with buffers, weights and levels.
 
-Weights are free-float caps. A price index ignores cash dividends: it falls with the price on the ex-date; share transfers change price
-and shares together and leave it alone. The total-return level counts the dividend back in.
+Weights are free-float caps. A price index ignores cash dividends: it falls with the price on the ex-date; share transfers change
+price and shares together and leave it alone. The total-return level counts the dividend back in.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def sizes(n_stocks: int) -> tuple[int, int, int, int]:
 def review(members: B, cap: F, eligible: B, n_stocks: int) -> B:
     """Members of each index after a review; shape (n_indices, n_listed) like ``members`` before it.
 
-    CSI 300 holds the largest names by ``cap`` (smoothed total cap, CNY), CSI 500 the next, CSI 1000 the next. CNI 2000 starts further
-    down (rank 1001 on a full market, 45 % on a small one) and overlaps with CSI 1000, as in reality. CSI All Share holds every
-    eligible name. Everything used is known at the close before the new list takes effect.
+    CSI 300 holds the largest names by ``cap`` (smoothed total cap, CNY), CSI 500 the next, CSI 1000 the next. CNI 2000 starts
+    further down (rank 1001 on a full market, 45 % on a small one) and overlaps with CSI 1000, as in reality. CSI All Share holds
+    every eligible name. Everything used is known at the close before the new list takes effect.
     """
     n_300, n_500, n_1000, n_2000 = sizes(n_stocks)
     order = np.argsort(np.where(eligible, -cap, np.inf), kind="stable")[: int(eligible.sum())]

@@ -1,9 +1,9 @@
 """The bars of one session, built to fit what the session already decided.
 
 The path of each name is a bridge through its open, its close of 10:00 and its uncut close, with more variance in the morning; the
-limits cut the path, so a name that ends at its limit sits there for the last bars. High and low of a bar are drawn from the exact law
-of a Brownian bridge's extremes. The bars of a day sum and span to the daily bar by construction, because the daily bar is their
-aggregate: volumes are whole lots and amounts whole yuan, so the sums are exact in floating point too.
+limits cut the path, so a name that ends at its limit sits there for the last bars. High and low of a bar are drawn from the
+exact law of a Brownian bridge's extremes. The bars of a day sum and span to the daily bar by construction, because the daily bar
+is their aggregate: volumes are whole lots and amounts whole yuan, so the sums are exact in floating point too.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from alpha_pipeline.sources.simulated.spec import Stream, stream
 F = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-# Quarter-hour profiles: share of the day's variance and volume. Measured once on Shanghai names, 2025; the last bar's volume is raised
-# by the closing auction, which is missing on some days of that sample.
+# Quarter-hour profiles: share of the day's variance and volume. Measured once on Shanghai names, 2025; the last bar's volume is
+# raised by the closing auction, which is missing on some days of that sample.
 _VARIANCE_15 = np.array([12.2, 4.0, 2.6, 1.84, 1.58, 1.41, 1.25, 1.27, 2.3, 1.3, 1.26, 1.19, 1.21, 0.94, 0.94, 0.84])
 _VOLUME_15 = np.array([17.3, 9.9, 7.8, 6.1, 5.3, 4.6, 4.3, 4.1, 5.5, 4.4, 4.4, 4.3, 4.5, 4.4, 5.6, 8.1])
 MINUTES_PER_DAY = 240

@@ -84,7 +84,8 @@ def build_population(spec: SimulatedMarketSpec, sessions: npt.NDArray[np.datetim
     n = len(columns["board"])
     st_start, st_end, delist = _special_treatment(spec, columns, sessions, start_index, n)
     return Population(
-        symbols=_symbols(columns["board"]), board=columns["board"].astype(np.int64), industry=columns["industry"].astype(np.int64),
+        symbols=_symbols(columns["board"]), board=columns["board"].astype(np.int64),
+        industry=columns["industry"].astype(np.int64),
         list_index=columns["list_index"].astype(np.int64), listed_before=columns["listed_before"].astype(np.int64),
         delist_index=delist, st_start=st_start, st_end=st_end,
         price=columns["price"], total_shares=columns["total_shares"], float_ratio=columns["float_ratio"],
@@ -193,7 +194,8 @@ def _special_treatment(
             begin = np.full(n, start_index)
         elif year == first_year and int(np.searchsorted(sessions, np.datetime64(f"{year}-04-20"))) <= start_index:
             continue
-        new = (u[:, 0] < rate * chance) & (begin < len(sessions)) & (begin > list_index + (0 if is_before else 250)) & (st_start == NEVER)
+        is_old_enough = begin > list_index + (0 if is_before else 250)
+        new = (u[:, 0] < rate * chance) & (begin < len(sessions)) & is_old_enough & (st_start == NEVER)
         length = np.floor(np.where(u[:, 2] < 0.7, 243, 486) - (u[:, 3] * 200 if is_before else 0)).astype(np.int64)
         ends_badly = new & (u[:, 3] < DELIST_SHARE)
         st_start[new] = begin[new]

@@ -26,9 +26,10 @@ def shape(draw: F) -> F:
 def cut_off(known: F, sigma: F, room_up: F, room_down: F) -> F:
     """Expected part of the return that the limits cut off, decimal; added to the drift it leaves the expected return unchanged.
 
-    ``known`` is the return without the specific shock, ``sigma`` the size of the shock, ``room_up`` and ``room_down`` the distances of
-    the limits from the reference price (decimals, positive). With a shock e it is sigma * (E[(e - a)+] - E[(-e - b)+]), where a and b
-    are the distances of the limits in units of sigma. Bounded by 2 %, which only a limit almost reached by ``known`` alone meets.
+    ``known`` is the return without the specific shock, ``sigma`` the size of the shock, ``room_up`` and ``room_down`` the
+    distances of the limits from the reference price (decimals, positive). With a shock e it is sigma * (E[(e - a)+] - E[(-e -
+    b)+]), where a and b are the distances of the limits in units of sigma. Bounded by 2 %, which only a limit almost reached by
+    ``known`` alone meets.
     """
     grid, upper, lower = _cut_tails()
     above = np.interp((room_up - known) / sigma, grid, upper)

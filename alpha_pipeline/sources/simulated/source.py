@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,26 +14,26 @@ from alpha_pipeline.errors import MissingData, sentence
 from alpha_pipeline.market.calendar import TradingCalendar, as_date, exchange_sessions
 from alpha_pipeline.market.schema import TABLES
 from alpha_pipeline.sources.base import SourceDescription
-from alpha_pipeline.sources.simulated import alpha, indices, styles, tables
+from alpha_pipeline.sources.simulated import alpha, styles
 from alpha_pipeline.sources.simulated.corporate import build_schedule
 from alpha_pipeline.sources.simulated.dynamics import Dynamics, Session, State
 from alpha_pipeline.sources.simulated.fundamentals import Fundamentals
 from alpha_pipeline.sources.simulated.intraday import Bars, build_bars
 from alpha_pipeline.sources.simulated.population import INDUSTRY_NAMES, build_population
 from alpha_pipeline.sources.simulated.spec import CRASH_SESSIONS, SimulatedMarketSpec, first_session_after_second_friday
+from alpha_pipeline.sources.simulated.tables import View
 
 BURN_IN = 150  # sessions simulated before the start, so that filters and variances are settled on the first day
 BLOCK = 32  # sessions between two saved states; the unit that is regenerated on demand
 _KEPT_BLOCKS = 2
-_NEEDS_BARS = ("daily_bars", "intraday_bars", "index_bars")
 
 
 class SimulatedMarket:
     """An A-share market that never was, deterministic from its spec; see ``docs/simulated_market.md`` for the recipe.
 
     Implements :class:`alpha_pipeline.sources.base.MarketSource`. Memory holds the state at every 32nd session visited and the
-    daily outcome of two blocks; bars are made when a date is read. Reading dates in order costs each session once; a jump costs the
-    daily path up to there, once, without its bars.
+    daily outcome of two blocks; bars are made when a date is read. Reading dates in order costs each session once; a jump costs
+    the daily path up to there, once, without its bars.
     """
 
     def __init__(self, spec: SimulatedMarketSpec | None = None) -> None:
@@ -53,11 +53,13 @@ class SimulatedMarket:
             spec, self.population, build_schedule(spec.seed, self.population, sessions, BURN_IN), sessions, BURN_IN,
             self._switch_index, frozenset(t for t in reviews if t > BURN_IN))
         self._fundamentals = Fundamentals(spec.seed, self.population, sessions, BURN_IN)
-        self._order = np.argsort(np.array(self.population.symbols))
+        self._rank = np.empty(len(self.population), dtype=np.int64)  # place of each name in order of symbol
+        self._rank[np.argsort(np.array(self.population.symbols))] = np.arange(len(self.population))
         self._symbols = pd.array(self.population.symbols, dtype="str")
         self._checkpoints: dict[int, State] = {}
         self._blocks: OrderedDict[int, list[Session]] = OrderedDict()
         self._bars: tuple[int, Bars] | None = None
+        self._fork: State | None = None  # where simulate_future last started from
 
     # ---- the protocol -------------------------------------------------------------------------------------------------
 
@@ -71,9 +73,10 @@ class SimulatedMarket:
         spec = self.spec
         return SourceDescription(
             name="simulated", is_simulated=True,
-            summary=f"SIMULATED A-share market, {spec.n_stocks} stocks, {self.calendar.first} to {self.calendar.last}, seed {spec.seed}. "
-                    "No row is a record of real trading.",
-            tables=tuple(TABLES), intraday_minutes=spec.bar_minutes, industry_scheme="SW 2021 level 1 (names only; assignment simulated)",
+            summary=f"SIMULATED A-share market, {spec.n_stocks} stocks, {self.calendar.first} to {self.calendar.last}, "
+                    f"seed {spec.seed}. No row is a record of real trading.",
+            tables=tuple(TABLES), intraday_minutes=spec.bar_minutes,
+            industry_scheme="SW 2021 level 1 (names only; assignment simulated)",
             notes=(
                 f"Planted alpha of strength {spec.alpha_scale:g}; the exact expected 10-day return is available from oracle().",
                 f"Alpha decays and small caps crash from {self.regime_switch}." if self.regime_switch else "No regime switch.",
@@ -110,8 +113,9 @@ class SimulatedMarket:
     def oracle(self, trade_date: dt.date) -> pd.DataFrame:
         """Columns symbol, expected_return_10d: the conditional expected simple return from this close to the tenth next, decimal.
 
-        Known at the close of ``trade_date``. Rows: names that traded, are not under ST or in delisting, and have been listed for 60
-        sessions; the others carry no planted alpha. It does not foresee the regime switch, the crash, suspensions or delistings.
+        Known at the close of ``trade_date``. Rows: names that traded, are not under ST or in delisting, and have been listed for
+        60 sessions; the others carry no planted alpha. It does not foresee the regime switch, the crash, suspensions or
+        delistings.
         """
         session = self._session(self._position(trade_date))
         expected = session.scores.expected_return(session.strength)
@@ -151,15 +155,17 @@ class SimulatedMarket:
         return self._by_symbol(session.rows, dict(zip(styles.STYLES, session.exposures.T, strict=True)))
 
     def simulate_future(self, trade_date: dt.date, n_sessions: int, draw_seed: int) -> pd.DataFrame:
-        """Columns symbol, total_return: adjusted return over the next ``n_sessions`` if other draws had come after ``trade_date``.
+        """Columns symbol, total_return: adjusted return over the next ``n_sessions`` under other draws than the market's own.
 
         Averaged over many ``draw_seed`` it shows what the oracle says. Names delisted on the way are left out.
         """
         t = self._position(trade_date)
-        block = t // BLOCK * BLOCK
-        state = self._checkpoint(block).copy()
-        while state.t < t:
-            before = self._dynamics.advance(state)
+        before = self._session(t)
+        if self._fork is None or self._fork.t != t:
+            self._fork = self._checkpoint(t // BLOCK * BLOCK).copy()
+            while self._fork.t < t:
+                self._dynamics.advance(self._fork)
+        state = self._fork.copy()
         growth = np.full(len(self.population), np.nan)
         growth[before.rows] = 1.0
         for _ in range(n_sessions):
@@ -214,29 +220,20 @@ class SimulatedMarket:
     def _frames(self, t: int, names: Sequence[str]) -> dict[str, pd.DataFrame]:
         unknown = [name for name in names if name not in TABLES]
         if unknown:
-            raise MissingData(sentence(f"no table '{unknown[0]}'", where="simulated market", expected=f"one of {', '.join(TABLES)}"))
+            raise MissingData(sentence(f"no table '{unknown[0]}'", where="simulated market",
+                                       expected=f"one of {', '.join(TABLES)}"))
         session = self._session(t)
-        view = tables.View(self._symbols, self.population, session, self._sessions[t], np.argsort(self._rank()[session.rows]))
-        out: dict[str, pd.DataFrame] = {}
-        bars = self._bars_of(t) if set(names) & set(_NEEDS_BARS) else None
-        for name in names:
-            if name == "fundamentals":
-                out[name] = self._fundamentals.frame(t, self._symbols)
-            elif name == "security_status":
-                out[name] = view.security_status()
-            elif name == "index_weights":
-                out[name] = view.index_weights()
-            else:
-                assert bars is not None
-                out[name] = {"daily_bars": view.daily_bars, "index_bars": view.index_bars,
-                             "intraday_bars": lambda b: view.intraday_bars(b, self.spec.bar_minutes)}[name](bars)
-        return out
-
-    def _rank(self) -> npt.NDArray[np.int64]:
-        rank = np.empty(len(self._order), dtype=np.int64)
-        rank[self._order] = np.arange(len(self._order))
-        return rank
+        view = View(self._symbols, self.population, session, self._sessions[t], np.argsort(self._rank[session.rows]))
+        make: dict[str, Callable[[], pd.DataFrame]] = {
+            "daily_bars": lambda: view.daily_bars(self._bars_of(t)),
+            "intraday_bars": lambda: view.intraday_bars(self._bars_of(t), self.spec.bar_minutes),
+            "security_status": view.security_status,
+            "index_weights": view.index_weights,
+            "index_bars": lambda: view.index_bars(self._bars_of(t)),
+            "fundamentals": lambda: self._fundamentals.frame(t, self._symbols),
+        }
+        return {name: make[name]() for name in names}
 
     def _by_symbol(self, rows: npt.NDArray[np.int64], columns: dict[str, npt.NDArray[np.float64]]) -> pd.DataFrame:
-        order = np.argsort(self._rank()[rows])
+        order = np.argsort(self._rank[rows])
         return pd.DataFrame({"symbol": self._symbols.take(rows[order]), **{k: v[order] for k, v in columns.items()}})

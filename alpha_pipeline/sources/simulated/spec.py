@@ -20,8 +20,8 @@ class SimulatedMarketSpec:
     """Settings of one market; equal settings give equal bytes.
 
     ``n_stocks`` is the number of names listed on the first session; IPOs add about 4.5 % of it a year and delistings take about
-    1 %. ``start`` and ``end`` are calendar days, both inclusive. ``bar_minutes`` is the native intraday frequency; open, close and
-    volume of a day are the same for every frequency, high, low and vwap are made of the bars and differ a little.
+    1 %. ``start`` and ``end`` are calendar days, both inclusive. ``bar_minutes`` is the native intraday frequency; open, close
+    and volume of a day are the same for every frequency, high, low and vwap are made of the bars and differ a little.
     ``alpha_scale`` multiplies the planted alpha (0 switches it off). From the first session on or after ``regime_switch`` on the
     alpha is ``alpha_after_switch`` of its former strength, and small caps crash over the next 17 sessions. The default date lies
     85 % into the range, so two markets with different ``end`` agree on earlier dates only if both name the date.
@@ -54,7 +54,8 @@ class SimulatedMarketSpec:
         if self.seed < 0:
             raise InvalidSpec(sentence("seed is negative", where=where, got=self.seed, expected="0 or more"))
         if self.alpha_scale < 0 or not 0 <= self.alpha_after_switch <= 1:
-            raise InvalidSpec(sentence("alpha strength out of range", where=where, got=(self.alpha_scale, self.alpha_after_switch),
+            raise InvalidSpec(sentence("alpha strength out of range", where=where,
+                                       got=(self.alpha_scale, self.alpha_after_switch),
                                        expected="alpha_scale >= 0 and alpha_after_switch between 0 and 1"))
         if self.regime_switch is not None and not self.has_regime_switch:
             raise InvalidSpec(sentence("regime_switch is given although has_regime_switch is False", where=where,

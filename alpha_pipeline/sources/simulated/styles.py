@@ -37,8 +37,8 @@ class SharedReturns:
 def draw(seed: int, t: int, country_variance: float, sessions_since_switch: int) -> SharedReturns:
     """Factor returns of session ``t``. Their conditional means are zero, except the country premium and the crash.
 
-    The crash (``0 <= sessions_since_switch < 17``) is 13 sessions of falling small caps and market and 4 of rebound. It is not part of
-    the expected return of the oracle: nobody knew.
+    The crash (``0 <= sessions_since_switch < 17``) is 13 sessions of falling small caps and market and 4 of rebound. It is not
+    part of the expected return of the oracle: nobody knew.
     """
     rng = stream(seed, Stream.FACTORS, t)
     unit = np.sqrt((_TAIL - 2.0) / _TAIL)
@@ -52,9 +52,9 @@ def draw(seed: int, t: int, country_variance: float, sessions_since_switch: int)
     country += COUNTRY_PREMIUM
     if 0 <= sessions_since_switch < CRASH_SESSIONS:
         is_rebound = sessions_since_switch >= CRASH_SESSIONS - _REBOUND_SESSIONS
-        styles[0] += -0.008 if is_rebound else 0.014
+        styles[0] += -0.007 if is_rebound else 0.0080
         styles[6] += 0.0 if is_rebound else 0.002
-        country += 0.010 if is_rebound else -0.009
+        country += 0.010 if is_rebound else -0.0175
     variance = ((1 - _LAST_SHOCK - _LAST_VARIANCE) * COUNTRY_VOL**2 + _LAST_VARIANCE * country_variance
                 + _LAST_SHOCK * country_variance * shock**2)
     return SharedReturns(float(country), styles, industries, float(variance), news)
@@ -64,11 +64,12 @@ def exposures(cap: F, beta: F, momentum: F, variance: F, turn: F, book: F) -> F:
     """(n_names, n_styles): z-scores clipped to +-3 of what is known at the last close.
 
     size log cap; beta; momentum of about 70 sessions; volatility log of the filtered squared return; liquidity log turnover;
-    value log book / cap; nonlinear_size the cube of size orthogonal to size (very small and lower-middle names load negatively and
-    positively).
+    value log book / cap; nonlinear_size the cube of size orthogonal to size (very small and lower-middle names load negatively
+    and positively).
     """
     size = zscore(np.log(cap))
     cube = size**3
     rest = cube - size * (cube @ size) / (size @ size)
     return np.column_stack([
-        size, zscore(beta), zscore(momentum), zscore(np.log(variance)), zscore(np.log(turn)), zscore(np.log(book / cap)), zscore(rest)])
+        size, zscore(beta), zscore(momentum), zscore(np.log(variance)), zscore(np.log(turn)), zscore(np.log(book / cap)),
+        zscore(rest)])

@@ -125,15 +125,20 @@ class TestProperties:
 
     def test_stocks_do_not_touch_each_other(self) -> None:
         """Position in the tile, width of the tile and a neighbor's NaN change nothing; the NaN stays NaN."""
+
+        def same(a: Tensor, b: Tensor) -> bool:
+            # torch's matrix product, in the reference path, rounds differently for different numbers of columns
+            return torch.equal(a, b) if active_backend("cpu") == "fused" else torch.allclose(a, b, rtol=0, atol=1e-6)
+
         gru, x = make(6, 30), random(25, 6, 70)
         together = gru(x).detach()
-        assert torch.equal(gru(x[:, :, 41:42]).detach(), together[41:42])
-        assert torch.equal(gru(x.flip(2)).detach().flip(0), together)
+        assert same(gru(x[:, :, 41:42]).detach(), together[41:42])
+        assert same(gru(x.flip(2)).detach().flip(0), together)
         x[3, 2, 40] = float("nan")
         spoiled = gru(x).detach()
         assert spoiled[40].isnan().all()
         others = torch.arange(70) != 40
-        assert torch.equal(spoiled[others], together[others])
+        assert same(spoiled[others], together[others])
 
     def test_later_steps_do_not_change_earlier_states(self) -> None:
         gru, x = make(6, 30), random(25, 6, 10)

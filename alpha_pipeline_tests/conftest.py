@@ -1,0 +1,65 @@
+"""The small simulated market that the tests share: 60 stocks, nine months, run once per test session through Dagster."""
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+# one BLAS thread: the suite also runs where several processes share two cores, and sums then do not depend on the machine
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import dagster as dg
+
+from alpha_pipeline.assets import runner
+from alpha_pipeline.definitions import build_definitions
+from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
+from alpha_pipeline.experiments.multifreq import CSI500, LINEAR_BLEND, ORACLE, enhanced, signal_of
+from alpha_pipeline.pipeline.session import RunPlan, plan_run
+from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.resources.market import MarketResource
+from alpha_pipeline.training.periods import WalkForward
+
+CI_MARKET = "ci"
+
+TINY_MODEL = replace(
+    DEMO_MODEL, name="tiny", seeds=(0, 1), walk=WalkForward(train_start=dt.date(2023, 1, 1), min_train_dates=4, min_valid_dates=1),
+    training=replace(DEMO_MODEL.training, max_epochs=2, patience=2),
+)
+TINY = replace(
+    DEMO, name="tiny", title="Tiny", start=dt.date(2023, 7, 3), end=dt.date(2023, 8, 31), models=(TINY_MODEL,),
+    signals=(signal_of(TINY_MODEL, "incremental"),), comparisons=(LINEAR_BLEND, ORACLE), test=replace(DEMO.test, n_layers=3),
+    portfolios=(enhanced("tiny", CSI500, 0.6, 0.05, 0.05, 0.3, 0.6, name="tiny_csi500"),),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A market with an experiment run on it: workspace, graph, instance."""
+
+    work: Workspace
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+    spec: ExperimentSpec
+    plan: RunPlan
+
+
+def run_on(root: Path, instance: dg.DagsterInstance, resource: MarketResource | None = None, spec: ExperimentSpec = TINY,
+           end: str | None = None) -> Run:
+    """Run an experiment on the small market below ``root`` through Dagster, step by step as the command line does."""
+    used = resource or MarketResource(market=CI_MARKET, root=str(root))
+    defs = build_definitions(CI_MARKET, [spec], used)
+    work = used.workspace()
+    plan = plan_run(spec, work.calendar, end=end)
+    runner.run_experiment(defs, instance, runner.experiment_steps(spec, plan, work), lambda number, step: None)
+    return Run(work, defs, instance, spec, plan)
+
+
+@pytest.fixture(scope="session")
+def ci_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The tiny experiment, run once. Read only: a test that writes makes its own."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield run_on(tmp_path_factory.mktemp("ci") / "market", instance)
