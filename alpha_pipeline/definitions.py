@@ -34,9 +34,9 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
     tables = tuple(t for t in ORDER if t in described.tables)
     features = feature_assets(axes, tables, parts.labels)
     feature_names = [key.to_user_string() for asset in features for key in asset.keys]
-    daily = daily_job(axes, tables, feature_names, parts.experiments)
-    weekly = weekly_job(axes, parts.experiments)
-    retrain = retrain_job(axes, parts.experiments)
+    daily = daily_job(tables, feature_names, parts.experiments)
+    weekly = weekly_job(parts.experiments)
+    retrain = retrain_job(parts.experiments)
     panels = ["status", "daily", *(["intraday_15m"] if "intraday_bars" in tables else [])]
     checks = checks_job([*tables, "universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])])
     return dg.Definitions(

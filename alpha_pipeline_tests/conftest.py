@@ -32,7 +32,7 @@ TINY_MODEL = replace(
 TINY = replace(
     DEMO, name="tiny", title="Tiny", start=dt.date(2023, 7, 3), end=dt.date(2023, 8, 31), models=(TINY_MODEL,),
     signals=(signal_of(TINY_MODEL, "incremental"),), comparisons=(LINEAR_BLEND, ORACLE), test=replace(DEMO.test, n_layers=3),
-    portfolios=(enhanced("tiny", CSI500, 0.6, 0.05, 0.05, 0.3, 0.6, name="tiny_csi500"),),
+    portfolios=(enhanced("tiny", CSI500, 0.6, 0.05, 0.05, 0.3, 0.6, name="tiny_csi500", published=False),),
 )
 
 

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import dagster as dg
 
 from alpha_pipeline.assets.common import AssetJob
-from alpha_pipeline.assets.partitions import Axes
 from alpha_pipeline.experiment import ExperimentSpec
 
 IN_PROCESS = dg.in_process_executor
 
 
-def daily_job(axes: Axes, raw: Sequence[str], features: Sequence[str], experiments: Sequence[ExperimentSpec]) -> AssetJob | None:
+def daily_job(raw: Sequence[str], features: Sequence[str], experiments: Sequence[ExperimentSpec]) -> AssetJob | None:
     """After the close: ingest and check the date's tables, extend the panels, score, make factors.
 
     A blocking check that fails keeps everything downstream of its table from starting.
@@ -19,23 +18,23 @@ def daily_job(axes: Axes, raw: Sequence[str], features: Sequence[str], experimen
     scores = [f"models/{m.name}/scores" for m in _unique(experiments, "models")]
     factors = [f"signals/{s.name}/factor" for e in experiments for s in e.all_signals()]
     selection = dg.AssetSelection.assets(*(dg.AssetKey(name.split("/")) for name in dict.fromkeys([*raw, *features, *scores, *factors])))
-    return dg.define_asset_job("daily", selection, partitions_def=axes.trade_dates, executor_def=IN_PROCESS,
+    return dg.define_asset_job("daily", selection, executor_def=IN_PROCESS,
                                description="Every trade date after the close: ingest, check, panels, scores, factors.")
 
 
-def weekly_job(axes: Axes, experiments: Sequence[ExperimentSpec]) -> AssetJob | None:
+def weekly_job(experiments: Sequence[ExperimentSpec]) -> AssetJob | None:
     """After the daily run of a week's last session: optimize every portfolio."""
     keys = [dg.AssetKey(["portfolios", p.name, "weights"]) for e in experiments for p in e.portfolios]
     if not keys:
         return None
-    return dg.define_asset_job("weekly_rebalance", dg.AssetSelection.assets(*keys), partitions_def=axes.weeks, executor_def=IN_PROCESS,
+    return dg.define_asset_job("weekly_rebalance", dg.AssetSelection.assets(*keys), executor_def=IN_PROCESS,
                                description="The week's last session: target weights of every portfolio.")
 
 
-def retrain_job(axes: Axes, experiments: Sequence[ExperimentSpec]) -> AssetJob:
+def retrain_job(experiments: Sequence[ExperimentSpec]) -> AssetJob:
     """Training sets and checkpoints of all models; the schedule asks for one run per model. In process, so that a killed run leaves no orphan."""
     keys = [key for model in _unique(experiments, "models") for key in training_keys(model.name)]
-    return dg.define_asset_job("half_yearly_retrain", dg.AssetSelection.assets(*keys), partitions_def=axes.half_years, executor_def=IN_PROCESS,
+    return dg.define_asset_job("half_yearly_retrain", dg.AssetSelection.assets(*keys), executor_def=IN_PROCESS,
                                description="Training set and checkpoint of every model for one half-year.")
 
 

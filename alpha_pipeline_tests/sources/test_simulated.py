@@ -20,7 +20,8 @@ from alpha_pipeline.sources.simulated.facts import RANGES, compare, stylised_fac
 from alpha_pipeline.sources.simulated.indices import review, sizes
 
 ALL = tuple(TABLES)
-SMALL = SimulatedMarketSpec(n_stocks=60, start=dt.date(2022, 1, 4), end=dt.date(2023, 6, 30), seed=5, regime_switch=dt.date(2023, 3, 1))
+SMALL = SimulatedMarketSpec(n_stocks=60, start=dt.date(2022, 1, 4), end=dt.date(2023, 6, 30), seed=14,
+                            regime_switch=dt.date(2023, 3, 1))
 _DTYPES = {"float64": "float64", "int64": "int64", "bool": "bool", "string": "str", "timestamp": "datetime64[s]",
            "date": "datetime64[s]"}
 
@@ -57,44 +58,57 @@ class TestExamples:
         assert reference_price(close, cash, transfer).tolist() == [1300, 333, 501]
 
     def test_review_keeps_members_inside_the_buffer(self) -> None:
-        # 20 names, name k has rank k; CSI 300 has 3 places: newcomers need rank < 2.4, members may stay to rank < 3.6
-        cap, everyone = np.arange(20, 0, -1.0), np.ones(20, dtype=bool)
-        members = np.zeros((5, 20), dtype=bool)
-        members[0, [0, 3, 4]] = True
-        after = review(members, cap, everyone, 20)
-        assert np.flatnonzero(after[0]).tolist() == [0, 1, 2]  # rank 3 may stay, but the three newcomers above fill the places
-        members[0] = np.isin(np.arange(20), [0, 1, 3])
-        assert np.flatnonzero(review(members, cap, everyone, 20)[0]).tolist() == [0, 1, 2]
-        cap[[2, 3]] = cap[[3, 2]]
-        assert sizes(20) == (3, 5, 6, 8)
+        # 40 names, name k has rank k; CSI 300 has 6 places: newcomers need rank < 4.8, members may stay down to rank < 7.2
+        cap, everyone = np.arange(40, 0, -1.0), np.ones(40, dtype=bool)
+        members = np.zeros((5, 40), dtype=bool)
+        members[0, [0, 1, 2, 3, 4, 6]] = True
+        assert sizes(40) == (6, 10, 12, 16)
+        assert np.flatnonzero(review(members, cap, everyone, 40)[0]).tolist() == [0, 1, 2, 3, 4, 6]
+        members[0, [6, 8]] = False, True
+        after = review(members, cap, everyone, 40)
+        assert np.flatnonzero(after[0]).tolist() == [0, 1, 2, 3, 4, 5]  # rank 8 is out of reach of the buffer
+        assert np.flatnonzero(after[1]).tolist() == list(range(6, 16))
+        assert not (after[0] & after[1]).any()
+        assert after[4].all()
+        assert after[3].sum() == 16
+        assert not after[3][:18].any()
 
-    def test_events_happen(self, daily: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
+    def test_events_happen(self, daily: pd.DataFrame) -> None:
         traded = daily[~daily["is_suspended"]]
         first, last = SMALL.start.isoformat(), SMALL.end.isoformat()
-        assert (daily["listed_days"] == 1).any() and daily["is_st"].any() and daily["is_suspended"].any()
-        assert (traded["close"] == traded["limit_up"]).any() and (traded["close"] == traded["limit_down"]).any()
+        assert (daily["listed_days"] == 1).any()
+        assert daily["is_st"].any()
+        assert daily["is_suspended"].any()
+        assert (traded["close"] == traded["limit_up"]).any()
+        assert (traded["close"] == traded["limit_down"]).any()
         assert ((traded["high"] == traded["low"]) & traded["limit_up"].notna()).any()
         assert set(daily.loc[daily["trade_date"] == first, "symbol"]) - set(daily.loc[daily["trade_date"] == last, "symbol"])
         growth = daily.sort_values("trade_date").groupby("symbol")["total_shares"].agg(["first", "last"])
         assert (growth["last"] > 1.15 * growth["first"]).any()
         assert daily.groupby("symbol")["adj_factor"].max().gt(1.0).mean() > 0.4
-        assert {"main", "chinext", "star"} <= set(daily["board"]) and daily["industry"].nunique() > 15
+        assert {"main", "chinext", "star", "bse"} == set(daily["board"])
+        assert daily["industry"].nunique() > 15
         assert daily["is_delisting"].any()
 
     def test_crash_hits_small_caps_and_alpha_decays(self) -> None:
         market = SimulatedMarket(SimulatedMarketSpec(n_stocks=200, start=dt.date(2022, 1, 4), end=dt.date(2022, 6, 30), seed=11))
         begin, end = market.crash_window or (dt.date.max, dt.date.max)
         before = market.calendar.last_before(begin)
-        level = {day: market.read_day(day, ["index_bars"])["index_bars"].set_index("index_code")["close"] for day in (before, end)}
+        level = {day: market.read_day(day, ["index_bars"])["index_bars"].set_index("index_code")["close"]
+                 for day in (before, end)}
         change = level[end] / level[before] - 1
-        assert change["399303.SZ"] < -0.10 and change["399303.SZ"] < change["000300.SH"] - 0.05
+        assert change["399303.SZ"] < -0.10
+        assert change["399303.SZ"] < change["000300.SH"] - 0.05
         spread = {day: market.oracle(day)["expected_return_10d"].std() for day in (market.calendar.last_before(before), before)}
         assert spread[before] == pytest.approx(0.4 * spread[market.calendar.last_before(before)], rel=0.15)
 
     def test_describe_says_that_it_is_simulated(self, market: SimulatedMarket) -> None:
         said = market.describe()
-        assert isinstance(market, MarketSource) and said.is_simulated and "SIMULATED" in said.summary
-        assert said.tables == ALL and said.intraday_minutes == 15
+        assert isinstance(market, MarketSource)
+        assert said.is_simulated
+        assert "SIMULATED" in said.summary
+        assert said.tables == ALL
+        assert said.intraday_minutes == 15
 
 
 class TestProperties:
@@ -110,7 +124,8 @@ class TestProperties:
 
     @pytest.mark.parametrize("end", [dt.date(2022, 10, 12), dt.date(2024, 6, 28)])
     def test_another_end_changes_nothing_before(self, market: SimulatedMarket, end: dt.date) -> None:
-        other = SimulatedMarket(SimulatedMarketSpec(n_stocks=60, start=SMALL.start, end=end, seed=5, regime_switch=SMALL.regime_switch))
+        other = SimulatedMarket(SimulatedMarketSpec(n_stocks=60, start=SMALL.start, end=end, seed=SMALL.seed,
+                                                    regime_switch=SMALL.regime_switch))
         assert_equal_days(market, other, [dt.date(2022, 1, 4), dt.date(2022, 6, 13), dt.date(2022, 10, 12)])
 
     def test_another_seed_is_another_market(self, market: SimulatedMarket) -> None:
@@ -121,7 +136,7 @@ class TestProperties:
     @pytest.mark.parametrize("minutes", [1, 5, 30])
     def test_frequencies_share_open_close_volume(self, market: SimulatedMarket, minutes: int) -> None:
         other = SimulatedMarket(SimulatedMarketSpec(
-            n_stocks=60, start=SMALL.start, end=SMALL.end, seed=5, regime_switch=SMALL.regime_switch, bar_minutes=minutes))
+            n_stocks=60, start=SMALL.start, end=SMALL.end, seed=SMALL.seed, regime_switch=SMALL.regime_switch, bar_minutes=minutes))
         day = dt.date(2022, 2, 14)
         a, b = (m.read_day(day, ALL) for m in (market, other))
         same = ["symbol", "open", "close", "pre_close", "volume", "adj_factor"]
@@ -179,20 +194,23 @@ class TestProperties:
         known = last["close"].notna()
         ratio = (last["close"] / ordered["pre_close"])[known]
         np.testing.assert_allclose((ordered["adj_factor"] / last["adj_factor"])[known], ratio, rtol=1e-12)
-        assert ratio.min() >= 1.0 and 0.001 < (ratio > 1).mean() < 0.01
+        assert ratio.min() >= 1.0
+        assert 0.001 < (ratio > 1).mean() < 0.01
 
     def test_index_returns_are_those_of_the_members(self, daily: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
         cap = daily.assign(cap=daily["close"] * daily["total_shares"]).pivot(index="trade_date", columns="symbol", values="cap")
         price_return = cap / cap.shift() - 1.0
         levels = tables["index_bars"].pivot(index="trade_date", columns="index_code", values="close")
         for (day, code), rows in tables["index_weights"].groupby(["trade_date", "index_code"]):
-            assert rows["weight"].sum() == pytest.approx(1.0, abs=1e-9) and (rows["weight"] > 0).all()
+            assert rows["weight"].sum() == pytest.approx(1.0, abs=1e-9)
+            assert (rows["weight"] > 0).all()
             if day == levels.index[0]:
                 continue
             # Closing weights divided by the day's growth are the opening weights.
             growth = 1.0 + price_return.loc[day, rows["symbol"]].to_numpy()
             before = levels.index[levels.index.get_loc(day) - 1]
-            assert levels.loc[day, code] / levels.loc[before, code] == pytest.approx(1.0 / (rows["weight"] / growth).sum(), abs=2e-6)
+            change = levels.loc[day, code] / levels.loc[before, code]
+            assert change == pytest.approx(1.0 / (rows["weight"] / growth).sum(), abs=2e-6)
         bars = tables["index_bars"]
         assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
         assert (bars["high"] >= bars[["open", "close"]].max(axis=1)).all()
@@ -215,7 +233,8 @@ class TestProperties:
         assert (reports["trade_date"] > reports["announce_date"]).all()
         assert not reports.duplicated(["symbol", "report_period"]).any()
         annual = reports[reports["report_period"].dt.month == 12]
-        assert annual["eps"].notna().all() and reports.loc[reports["report_period"].dt.month != 12, "eps"].isna().all()
+        assert annual["eps"].notna().all()
+        assert reports.loc[reports["report_period"].dt.month != 12, "eps"].isna().all()
         assert (reports[reports["trade_date"] == SMALL.start.isoformat()].groupby("symbol").size() >= 20).all()
         lag = (reports["announce_date"] - reports["report_period"]).dt.days
         assert lag.max() <= 121

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from alpha_pipeline.sources.simulated import SimulatedMarket, SimulatedMarketSpec
-from alpha_pipeline.sources.simulated import alpha, shocks
+from alpha_pipeline.sources.simulated import SimulatedMarket, SimulatedMarketSpec, alpha, shocks
 
 SPEC = SimulatedMarketSpec(n_stocks=250, start=dt.date(2021, 1, 4), end=dt.date(2022, 12, 30), seed=7, has_regime_switch=False)
 
@@ -66,7 +65,8 @@ class TestProperties:
             filters["C"][name] = c[name].dropna().to_numpy()[::-1] @ alpha.DECAY_CLOSING**lags * (1 - alpha.DECAY_CLOSING)
             filters["O"][name] = o[name].dropna().to_numpy()[::-1] @ alpha.DECAY_OPENING**lags * (1 - alpha.DECAY_OPENING)
         rebuilt = pd.DataFrame(filters)
-        expected = {"reversal": -rebuilt["R"], "slow_wave": rebuilt["Z"], "closing_share": -rebuilt["C"], "opening_return": rebuilt["O"]}
+        expected = {"reversal": -rebuilt["R"], "slow_wave": rebuilt["Z"], "closing_share": -rebuilt["C"],
+                    "opening_return": rebuilt["O"]}
         for piece, values in expected.items():
             assert np.corrcoef(alpha.zscore(values.to_numpy(dtype=float)), pieces[piece])[0, 1] > 0.999, piece
 
@@ -85,8 +85,11 @@ class TestProperties:
 
     def test_rank_ic_of_the_oracle(self, market: SimulatedMarket) -> None:
         sessions = market.calendar.sessions
-        growth = pd.DataFrame({day: (frame := market.read_day(day.astype(dt.date), ["daily_bars"])["daily_bars"].set_index("symbol"))[
-            "close"] * frame["adj_factor"] for day in sessions[::10]}).T
+        wide = {}
+        for day in sessions[::10]:
+            frame = market.read_day(day.astype(dt.date), ["daily_bars"])["daily_bars"].set_index("symbol")
+            wide[day] = frame["close"] * frame["adj_factor"]
+        growth = pd.DataFrame(wide).T
         future = growth.shift(-1) / growth - 1.0
         ics = []
         for day in sessions[:-10:10]:
@@ -114,7 +117,8 @@ class TestProperties:
 
     def test_shock_has_mean_zero_and_variance_one(self) -> None:
         draws = shocks.shape(np.random.default_rng(0).standard_t(shocks.TAIL, size=2_000_000))
-        assert draws.mean() == pytest.approx(0.0, abs=0.004) and draws.var() == pytest.approx(1.0, rel=0.05)
+        assert draws.mean() == pytest.approx(0.0, abs=0.004)
+        assert draws.var() == pytest.approx(1.0, rel=0.05)
 
     def test_limit_leaves_the_expected_return_alone(self) -> None:
         draws = shocks.shape(np.random.default_rng(1).standard_t(shocks.TAIL, size=2_000_000))
@@ -122,7 +126,8 @@ class TestProperties:
         raised = known + shocks.cut_off(known, sigma, room, room)
         cut = np.clip(raised + sigma * draws, -room, room).mean()
         uncorrected = np.clip(known + sigma * draws, -room, room).mean()
-        assert abs(cut - known[0]) < 0.25 * abs(uncorrected - known[0]) and abs(cut - known[0]) < 0.0005
+        assert abs(cut - known[0]) < 0.25 * abs(uncorrected - known[0])
+        assert abs(cut - known[0]) < 0.0005
 
     def test_factor_returns_explain_returns(self, market: SimulatedMarket) -> None:
         day = dt.date(2021, 9, 1)

@@ -69,7 +69,7 @@ class TestExamples:
     def test_stops_early_and_returns_the_best_epoch(self, market: Any, tiny: Any, tmp_path: Path) -> None:
         """With a learning rate this high, the best epoch comes early and the later ones differ from it."""
         (member,) = train(market, tiny, tmp_path, TrainingSpec(max_epochs=60, patience=3, lr=0.5))
-        best = max(member.history, key=lambda row: row.valid_ic)
+        best = max(member.history, key=lambda row: row.valid_ic or -1.0)
         assert member.best_epochs["all"] == best.epoch
         assert member.best_metrics["all"] == best.valid_ic
         assert len(member.history) == best.epoch + 3 < 60
