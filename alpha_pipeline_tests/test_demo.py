@@ -28,12 +28,12 @@ class TestChain:
 
     def test_weights_hold_their_limits(self, ci_run):
         for week in ci_run.plan.weeks:
-            state = read_week(ci_run.work, "tiny_csi500", week)
+            state = read_week(ci_run.work, ci_run.spec.portfolios[0].name, week)
             assert abs(state.target.sum() - 1.0) < 1e-8
             assert (state.target >= 0).all()
 
     def test_attribution_adds_up(self, ci_run):
-        daily = ci_run.work.store.read_bundle("portfolios/tiny_csi500/attribution")["daily"]
+        daily = ci_run.work.store.read_bundle(f"portfolios/{ci_run.spec.portfolios[0].name}/attribution")["daily"]
         parts = ["country", "industry_total", "style_total", "specific", "trading", "benchmark_gap", "cost"]
         np.testing.assert_allclose(daily[parts].sum(axis=1), daily["active_return"], atol=1e-10)
 

@@ -63,15 +63,19 @@ def _reason(result: dg.ExecuteInProcessResult, step: Step) -> str:
     ]
     if checks:
         return f"{step.title}: {len(checks)} blocking check(s) failed. {checks[0]}"
+    return f"{step.title}: {failure_text(result)}"
+
+
+def failure_text(result: dg.ExecuteInProcessResult) -> str:
+    """What the first step that failed said: the sentence of a user's mistake, else the message of the exception."""
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
-            text = data.user_failure_data.description if data.user_failure_data else None
-            if text is None and data.error is not None:
-                cause = data.error.cause or data.error
-                text = cause.message.strip()
-            return f"{step.title}: {text}"
-    return f"{step.title}: the run failed; see its log in the UI."
+            if data.user_failure_data is not None and data.user_failure_data.description:
+                return data.user_failure_data.description
+            if data.error is not None:
+                return (data.error.cause or data.error).message.strip()
+    return "the run failed; see its log in the UI."
 
 
 def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> list[Step]:

@@ -62,11 +62,16 @@ def checks_job(names: Sequence[str]) -> AssetJob:
 
 
 def check_stored(defs: dg.Definitions, instance: dg.DagsterInstance, keys: Sequence[str]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Run the job over trade dates and yield every evaluation."""
-    from alpha_pipeline.assets.runner import QUIET
+    """Run the job over trade dates and yield every evaluation.
+
+    Raises :class:`RunFailed` at the end when a check could not run at all: that is no pass.
+    """
+    from alpha_pipeline.assets.runner import QUIET, RunFailed, failure_text
 
     job = defs.resolve_job_def(JOB)
     bounds = {"config": {"start": keys[0], "end": keys[-1]}}
     ops = {op.name: bounds for op in job.nodes if op.name.endswith("stored_partitions_hold")}
     result = job.execute_in_process(instance=instance, run_config={**QUIET, "ops": ops}, raise_on_error=False)
     yield from result.get_asset_check_evaluations()
+    if not result.success:
+        raise RunFailed(f"Checks: {failure_text(result)}")

@@ -36,8 +36,11 @@ IntArray = npt.NDArray[np.int64]
 
 # The inputs are float32 and relative to their divisor: a spread below this is their rounding, not information.
 _NO_SPREAD = 1e-6
-# On a CPU. Smaller parts stay closer in the cache, but after each one threads wait for each other: dear on a busy machine.
-_STEPS_AT_ONCE = 64
+_STEPS_AT_ONCE = 64  # how long a part of a window is worked on before the next, so that it stays in the cache
+# Below this size torch works in the calling thread. On few cores that is as quick, and on a busy machine many times quicker than
+# threads that wait for one another after each of the small operations.
+_SERIAL_SIZE = 32768
+_FEW_THREADS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +180,8 @@ class Windows:
         """Divisors, means and spreads of the cross-section ``columns``; sums run in float64."""
         assert len(columns) > 0, "no cross-section to standardize over: look at what eligible() returns first"
         raw_TFS, at = self._raw(date_index), torch.from_numpy(columns).to(self.device)
-        parts = self._parts(len(raw_TFS))
+        # always the same parts: the order of a sum must not depend on the number of threads
+        parts = _parts(len(raw_TFS), _STEPS_AT_ONCE)
         kept = None
         if self.spec.scale == "mean":
             kept = torch.zeros((self.spec.n_fields, len(columns)), dtype=torch.float64, device=self.device)
@@ -213,7 +217,7 @@ class Windows:
             memory = torch.empty(math.prod(shape), dtype=torch.float32, device=self.device)
         x_TFN = memory[: math.prod(shape)].view(shape)
         # part by part, so that the numbers are still in the cache from the gather to the last addition
-        for part in self._parts(len(raw_TFS)):
+        for part in _parts(len(raw_TFS), self._steps_at_once(len(columns))):
             u = ratio.of_(_gather(raw_TFS[part], at, out=x_TFN[part]))
             u.mul_(statistics.scale[part, :, None]).add_(statistics.shift[part, :, None])
         return x_TFN
@@ -260,10 +264,11 @@ class Windows:
         assert first >= 0, f"no window of {self.spec.n_days} days ends at date {date_index}: ask eligible() first"
         return self._values[first : date_index + 1].view(self.spec.n_steps, self.spec.n_fields, self.n_stocks)
 
-    def _parts(self, n_steps: int) -> list[slice]:
-        """Slices of the time axis to work on one after another; all at once on a GPU, where each costs a launch."""
-        size = _STEPS_AT_ONCE if self.device.type == "cpu" else n_steps
-        return [slice(start, start + size) for start in range(0, n_steps, size)]
+    def _steps_at_once(self, n_stocks: int) -> int:
+        if self.device.type != "cpu":
+            return self.spec.n_steps  # each part would cost a launch
+        serial = _SERIAL_SIZE // (self.spec.n_fields * n_stocks + 1)
+        return serial if serial > 0 and torch.get_num_threads() <= _FEW_THREADS else _STEPS_AT_ONCE
 
     def _checked(self, date_index: int) -> int:
         assert 0 <= date_index < self.n_dates, f"date index {date_index} outside the panel of {self.n_dates} dates"
@@ -305,6 +310,10 @@ class _Ratio:
     def of_(self, x: Tensor) -> Tensor:
         """In place, over any number of steps."""
         return torch.addcmul(self.minus_rest, x.sub_(self.anchor), self.inverse, out=x)
+
+
+def _parts(n_steps: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, n_steps, size)]
 
 
 def _gather(raw_TFS: Tensor, at_N: Tensor, out: Tensor | None = None) -> Tensor:

@@ -67,16 +67,17 @@ def ingest(work: Workspace, keys: Sequence[str], tables: Sequence[str], *, refre
         previous = _stored_before(work, first, read)
         for date, frames in _days(work, first, last, read):
             key = date.isoformat()
+            companions, unusable = _companions(frames, key)
             context = CheckContext(
-                trade_date=date, calendar=work.calendar, status=frames.get("security_status"), daily_bars=frames.get("daily_bars"),
+                trade_date=date, calendar=work.calendar, status=companions.get("security_status"), daily_bars=companions.get("daily_bars"),
                 previous=previous, overrides=work.market.checks, intraday_minutes=work.source.describe().intraday_minutes,
             )
+            # stored without the checks that needed a broken companion: not current, so the next ingest checks it in full
+            source = combine([source_hash, "unchecked against", *unusable]) if unusable else source_hash
             accepted = dict(previous)
             for table in read:
-                if table not in reports or key in reports[table].reused:
-                    accepted[table] = frames[table]
-                elif _store_one(work, reports[table], key, frames[table], context, source_hash):
-                    accepted[table] = frames[table]
+                if table not in reports or key in reports[table].reused or _store_one(work, reports[table], key, frames[table], context, source):
+                    accepted[table] = companions.get(table, frames[table])
             previous = accepted
             done += 1
             step("ingest", done, len(missing), note=key)
@@ -106,6 +107,19 @@ def _stored_before(work: Workspace, key: str, tables: Sequence[str]) -> Mapping[
     if before is None:
         return {}
     return {t: work.store.read(t, before.isoformat()) for t in tables if work.store.manifest(t, before.isoformat()) is not None}
+
+
+def _companions(frames: Mapping[str, pd.DataFrame], key: str) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The tables that checks of other tables compare with, conformed; and the names of those that do not conform."""
+    usable: dict[str, pd.DataFrame] = {}
+    unusable: list[str] = []
+    for table in ("security_status", "daily_bars"):
+        if table in frames:
+            try:
+                usable[table] = conform(table, frames[table], where=f"{table} {key}")
+            except BadInput:
+                unusable.append(table)  # its own check reports why
+    return usable, unusable
 
 
 def _store_one(work: Workspace, report: TableReport, key: str, frame: pd.DataFrame, context: CheckContext, source_hash: str) -> bool:

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from alpha_pipeline.errors import InvalidSpec, sentence
-from alpha_pipeline.training.losses import loss_named
+from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
+
+LOSS_NAMES = ("negative_ic", "mse")
+"""Names of the registered losses. They stand here and not only in ``losses.LOSSES`` so that a spec is checked without importing torch."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class TrainingSpec:
     metric: Literal["ic", "rank_ic", "loss"] = "ic"
 
     def __post_init__(self) -> None:
-        loss_named(self.loss)
+        if self.loss not in LOSS_NAMES:
+            raise unknown_name("loss", self.loss, LOSS_NAMES)
         for setting in ("max_epochs", "patience", "dates_per_batch"):
             if getattr(self, setting) < 1:
                 raise InvalidSpec(

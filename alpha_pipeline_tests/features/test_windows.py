@@ -211,7 +211,7 @@ class TestProperties:
         windows = Windows(BAR, *make_panel(BAR, 4, 3000))
         threads = torch.get_num_threads()
         results = []
-        for n in (1, 2, 3):
+        for n in (1, 2, 6):
             torch.set_num_threads(n)
             results.append(windows.window(3, np.arange(3000)))
         torch.set_num_threads(threads)

@@ -136,7 +136,8 @@ class TestProperties:
     @pytest.mark.parametrize("minutes", [1, 5, 30])
     def test_frequencies_share_open_close_volume(self, market: SimulatedMarket, minutes: int) -> None:
         other = SimulatedMarket(SimulatedMarketSpec(
-            n_stocks=60, start=SMALL.start, end=SMALL.end, seed=SMALL.seed, regime_switch=SMALL.regime_switch, bar_minutes=minutes))
+            n_stocks=60, start=SMALL.start, end=SMALL.end, seed=SMALL.seed, regime_switch=SMALL.regime_switch,
+            bar_minutes=minutes))
         day = dt.date(2022, 2, 14)
         a, b = (m.read_day(day, ALL) for m in (market, other))
         same = ["symbol", "open", "close", "pre_close", "volume", "adj_factor"]

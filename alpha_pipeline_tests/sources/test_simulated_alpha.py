@@ -73,9 +73,10 @@ class TestProperties:
     def test_components_add_up(self, market: SimulatedMarket) -> None:
         day = dt.date(2021, 8, 2)
         parts, total = market.oracle_components(day), market.oracle(day)
-        np.testing.assert_allclose(parts["linear"] + parts["nonlinear"] + 10 * alpha.COUNTRY_PREMIUM, total["expected_return_10d"])
-        np.testing.assert_allclose(parts[list(alpha.PIECES)].sum(axis=1), parts["linear"] + parts["nonlinear"])
-        share = parts["nonlinear"].var() / (parts["linear"] + parts["nonlinear"]).var()
+        both = parts["linear"] + parts["nonlinear"]
+        np.testing.assert_allclose(both + 10 * alpha.COUNTRY_PREMIUM, total["expected_return_10d"])
+        np.testing.assert_allclose(parts[list(alpha.PIECES)].sum(axis=1), both)
+        share = parts["nonlinear"].var() / both.var()
         assert 0.1 < share < 0.5
 
     def test_oracle_does_not_know_tomorrow(self) -> None:
