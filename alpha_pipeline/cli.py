@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--end", help="last out-of-sample date (default: the experiment's)")
     backfill = command("backfill", _backfill, "materialize assets over a range of partitions")
     backfill.add_argument("assets", nargs="+", help="asset names such as daily_bars or models/demo_incremental/scores")
-    backfill.add_argument("--start", required=True, help="first partition key (a date, a Monday, or 2017H1)")
+    backfill.add_argument("--start", help="first partition key (a date, a Monday, or 2017H1); a result without partitions needs none")
     backfill.add_argument("--end", help="last partition key (default: the first)")
     backfill.add_argument("--refresh", action="store_true", help="ask the source again for dates that are already stored")
     report = command("report", _report, "print where an experiment's report lies, or copy it")
@@ -101,6 +101,8 @@ def _prepare_home(market: str) -> Path:
     if not settings.exists():
         settings.write_text((Path(__file__).parent / "resources" / "dagster.yaml").read_text())
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("ALPHA_PIPELINE_EVENTS", str(home / "history"))
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # event_storage.BATCH_SIZE; importing it here would import dagster
     return home
 
 
@@ -115,13 +117,16 @@ def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from alpha_pipeline.assets import runner
+    from alpha_pipeline.experiments.select import carried
     from alpha_pipeline.pipeline.session import plan_run
     from alpha_pipeline.reporting.progress_bar import progress_bars
 
     console = Console(stderr=True)
-    plan = plan_run(spec, work.calendar, options.start, options.end)
-    steps = runner.experiment_steps(spec, plan, work)
     described = work.source.describe()
+    spec = carried(spec, described)
+    start, end = (runner.iso_date(day) if day else None for day in (options.start, options.end))
+    plan = plan_run(spec, work.calendar, start, end)
+    steps = runner.experiment_steps(spec, plan, work)
     kind = "SIMULATED market" if described.is_simulated else "real data"
     console.print(f"[bold]{spec.title}[/bold] on '{work.market.name}' ({kind}), {plan.start} … {plan.end}, {len(steps)} steps")
     started = time.monotonic()
@@ -141,26 +146,13 @@ def _backfill(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from alpha_pipeline.assets import runner
-    from alpha_pipeline.assets.partitions import half_year_key
-    from alpha_pipeline.errors import unknown_name
     from alpha_pipeline.reporting.progress_bar import progress_bars
 
-    known = sorted(key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys())
-    for name in options.assets:
-        if name not in known:
-            raise unknown_name("asset", name, known)
-    first, last = options.start, options.end or options.start
-    if "H" in first:
-        first, last = half_year_key(first), half_year_key(last)
-    elif not any(name.endswith("/weights") for name in options.assets):
-        work.check_session(first)
-        work.check_session(last)
-    config = {"market_tables": {"refresh": True}} if options.refresh else None
-    step = runner.Step(f"Backfill {first} … {last}", tuple(options.assets), first, last, config)
+    step = runner.backfill_step(defs, work, options.assets, options.start or "", options.end or "", refresh=options.refresh)
     with progress_bars(Console(stderr=True), 1) as bars:
         bars.stage(0, step.title)
         runner.execute(defs, instance, step)
-    print(f"materialized {', '.join(options.assets)} for {first} … {last}")
+    print(f"materialized {', '.join(options.assets)}{f' for {step.first} … {step.last}' if step.first else ''}")
     return 0
 
 
@@ -199,15 +191,17 @@ def _check(options: argparse.Namespace) -> int:
     work, defs, instance = _open(options)
     from rich.console import Console
 
+    from alpha_pipeline.assets import runner
     from alpha_pipeline.assets.stored_checks import check_stored
 
     keys = work.store.keys("daily_bars")
     if not keys:
         raise BadInput(sentence("nothing to check", where=f"market '{work.market.name}'", next_step="Run an experiment or a backfill first."))
-    start = options.start or (keys[-1] if not options.end else options.end)
-    chosen = [key for key in keys if start <= key <= (options.end or keys[-1])]
+    end = runner.iso_date(options.end) if options.end else keys[-1]
+    start = runner.iso_date(options.start) if options.start else end
+    chosen = [key for key in keys if start <= key <= end]
     if not chosen:
-        raise BadInput(sentence("no stored trade date in the range", got=f"{start} … {options.end or keys[-1]}", expected=f"{keys[0]} … {keys[-1]}"))
+        raise BadInput(sentence("no stored trade date in the range", got=f"{start} … {end}", expected=f"{keys[0]} … {keys[-1]}"))
     console = Console()
     n_failed = 0
     for evaluation in check_stored(defs, instance, chosen):

@@ -262,11 +262,11 @@ class Store:
             data = Path(path).read_bytes() if self.is_local else self.fs.cat_file(path)
         except FileNotFoundError as error:
             raise CorruptPartition(sentence("the data file named by the manifest is gone", where=where, expected=path,
-                                            next_step="Materialize the partition again.")) from error
+                                            next_step="Materialize the partition again (a raw table with --refresh).")) from error
         got = content_hash(data)
         if got != expected:
             raise CorruptPartition(sentence("the bytes on disk do not match the manifest", where=where, got=f"hash {got[:12]}, {len(data)} bytes",
-                                            expected=f"hash {expected[:12]}", next_step="Materialize the partition again."))
+                                            expected=f"hash {expected[:12]}", next_step="Materialize the partition again (a raw table with --refresh)."))
         return data
 
 

@@ -35,8 +35,9 @@ def published_factors(panels: MarketPanels) -> dict[str, FloatArray]:
     bars = panels.intraday_15m.values
     at = {name: INTRADAY_15M.field(name) for name in ("open", "close", "volume")}
     volume = np.asarray(bars[:, :, at["volume"]], dtype=np.float64)
-    first_open, ten_o_clock, last = (np.asarray(bars[:, step, at[name]], dtype=np.float64)
-                                     for step, name in ((0, "open"), (1, "close"), (15, "close")))
+    first_open, ten_o_clock, last = (
+        np.asarray(bars[:, step, at[name]], dtype=np.float64) for step, name in ((0, "open"), (1, "close"), (15, "close"))
+    )
     returns = np.full(close.shape, np.nan)
     reversal = np.full(close.shape, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -49,7 +50,9 @@ def published_factors(panels: MarketPanels) -> dict[str, FloatArray]:
             "reversal": reversal,
             "low_volatility": -_rolling(returns, 20, 15).std().to_numpy(),
             "low_turnover": -np.log(_rolling(traded, 20, 15).mean().to_numpy()),
-            "low_abnormal_turnover": -np.log(_rolling(traded, 10, 8).mean().to_numpy() / _rolling(traded, 60, 40).mean().to_numpy()),
+            "low_abnormal_turnover": -np.log(
+                _rolling(traded, 10, 8).mean().to_numpy() / _rolling(traded, 60, 40).mean().to_numpy()
+            ),
             "closing_share": -_rolling(late, 20, 15).mean().to_numpy(),
             "opening_return": _rolling(opening, 20, 15).mean().to_numpy(),
         }
@@ -65,7 +68,7 @@ def trained_weights(standard: FloatArray, labels: FloatArray, rows: npt.NDArray[
     x = standard[:, rows].reshape(len(standard), -1)
     y = labels[rows].ravel()
     known = np.isfinite(x).all(axis=0) & np.isfinite(y)
-    return np.linalg.lstsq(x[:, known].T, y[known], rcond=None)[0]
+    return np.asarray(np.linalg.lstsq(x[:, known].T, y[known], rcond=None)[0], dtype=np.float64)
 
 
 def blend(standard: FloatArray, weights: FloatArray) -> FloatArray:

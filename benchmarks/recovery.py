@@ -1,17 +1,18 @@
 """Recovery of planted alpha: how much of what a simulated market hides does the incremental network find, out of sample?
 
-    python -m benchmarks.recovery --root build/recovery                 # 800 stocks, four years, 3 seeds: hours on two busy cores
+    python -m benchmarks.recovery --root build/recovery                 # 800 stocks, four years, 3 seeds: an hour or more
     python -m benchmarks.recovery --root build/recovery --no-control    # without the control on permuted labels
 
-Market ``simulated``; models of 2022H1 and 2022H2 trained on everything from 2019 on (expanding), with the published settings: every
-5th date, 4:1 split, −IC, learning rate 1e-3, at most 100 epochs a stage, patience 10, three seeds. Beside it: its members, its daily
-branch alone, the product's linear blend, the best blend of six published price-volume factors (equal weights, or weights fitted on the
-model's own training and validation dates), and the oracle, the market's conditional expected return. The control is the same model on
-labels permuted within each date.
+Market ``simulated``; models of 2022H1 and 2022H2 trained on everything from 2019 on (expanding), with the published settings:
+every 5th date, 4:1 split, −IC, learning rate 1e-3, at most 100 epochs a stage, patience 10, three seeds. Beside it: its members,
+its daily branch alone, the product's linear blend, the blend of six published price-volume factors (equal weights, or weights
+fitted on the model's own training and validation dates), and the oracle, the market's conditional expected return. The control
+is the same model on labels permuted within each date.
 
-Bars: the ensemble's 10-day RankIC is at least half of the oracle's and above the best linear blend's; the control's lies within 2.5
-standard errors of zero. RankIC on every session overlaps nine tenths of its neighbor's, so its standard error is Newey-West with
-10 lags. All signals are compared on the names that all of them score, and only on those tradable on the next session.
+Bars: the ensemble's 10-day RankIC is at least half of the oracle's and above the best linear blend's; the control's lies within
+2.5 standard errors of zero. RankIC on every session overlaps nine tenths of its neighbor's, so its standard error is Newey-West
+with 10 lags. All signals are compared on the names that all of them score, and only on those tradable on the next session. The
+rank correlation of a score with the oracle says the same without the noise of the returns.
 
 Everything lies below ``--root`` and is found again when the command is repeated: a run that was killed continues.
 """
@@ -35,17 +36,16 @@ import pandas as pd
 import torch
 
 from alpha_pipeline.errors import AlphaPipelineError
-from alpha_pipeline.experiment import ModelSpec, SignalSpec
+from alpha_pipeline.experiment import ModelSpec
 from alpha_pipeline.experiments.multifreq import INCREMENTAL, LINEAR_BLEND, ORACLE, signal_of
-from alpha_pipeline.factors.factor_test import FactorTestSpec
-from alpha_pipeline.factors.ic import newey_west_se, rank_ic, summarize_ic
+from alpha_pipeline.factors.ic import rank_ic
 from alpha_pipeline.features.labels import forward_returns, standardize_labels
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.features.windows import Windows
 from alpha_pipeline.market.universe import has_flag, tradable_next_day
 from alpha_pipeline.markets import MarketConfig, load_market
 from alpha_pipeline.pipeline import training
-from alpha_pipeline.pipeline.factors import factor_table, make_factors, read_scores, run_signal_test, stored_tests
+from alpha_pipeline.pipeline.factors import factor_table, make_factors, read_scores
 from alpha_pipeline.pipeline.ingest import ingest
 from alpha_pipeline.pipeline.panels import extend_daily, extend_intraday, extend_labels, extend_status
 from alpha_pipeline.pipeline.workspace import Workspace
@@ -53,19 +53,28 @@ from alpha_pipeline.progress import listening
 from alpha_pipeline.training.ensemble import ensemble_score
 from alpha_pipeline.training.periods import WalkForward, period_named
 from alpha_pipeline.training.predict import trained_networks
-from alpha_pipeline.training.resume import EpochRow
 from benchmarks.linear_factors import NAMES, blend, published_factors, standardized, trained_weights
+from benchmarks.recovery_tables import (
+    CONTROL,
+    DAILY_BRANCH,
+    ENSEMBLE,
+    EQUAL,
+    FITTED,
+    OVERLAP,
+    PRODUCT_BLEND,
+    THE_ORACLE,
+    figures_table,
+    learning_curves,
+    piece_correlations,
+    published_tests,
+    verdicts,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
 MODEL = replace(INCREMENTAL, name="recovery_incremental", walk=WalkForward(train_start=dt.date(2019, 1, 1)))
 PERIODS = ("2022H1", "2022H2")
 RAW_TABLES = ("security_status", "daily_bars", "intraday_bars", "index_weights")
-ENSEMBLE, DAILY_BRANCH, PRODUCT_BLEND = "incremental, ensemble", "daily branch alone (stage 1)", "linear blend of the product"
-EQUAL, FITTED, THE_ORACLE = "six factors, equal weights", "six factors, fitted weights", "oracle"
-CONTROL_NAME = "control: labels permuted within each date"
-OVERLAP = 10  # sessions of the label
-SHARE_BAR, CONTROL_BAR = 0.5, 2.5
 
 
 def control_of(model: ModelSpec) -> ModelSpec:
@@ -123,8 +132,13 @@ def prepare(work: Workspace, clock: Clock, model: ModelSpec) -> list[str]:
     """Raw tables and panels of all sessions; the sessions' keys."""
     keys = work.session_keys()
     clock.run("market and ingest", lambda: ingest(work, keys, RAW_TABLES))
-    clock.run("panels", lambda: [extend(work, keys) for extend in (extend_status, extend_daily, extend_intraday)]
-              + [extend_labels(work, keys, model.label)])
+    clock.run(
+        "panels",
+        lambda: (
+            [extend(work, keys) for extend in (extend_status, extend_daily, extend_intraday)]
+            + [extend_labels(work, keys, model.label)]
+        ),
+    )
     return keys
 
 
@@ -148,21 +162,35 @@ def measure(work: Workspace, model: ModelSpec, control: ModelSpec | None, period
     panels = work.panels
     scores = {name: read_scores(work, panels, factor_table(signal.name), dates, "score") for name, signal in signals.items()}
     for seed in model.seeds:
-        scores[f"incremental, seed {seed}"] = read_scores(work, panels, training.scores_table(model.name), dates, f"member_{seed}")
-    scores[DAILY_BRANCH] = clock.run("daily branch", lambda: daily_branch_scores(work, model, dates, np.isfinite(scores[ENSEMBLE])))
+        scores[f"incremental, seed {seed}"] = read_scores(
+            work, panels, training.scores_table(model.name), dates, f"member_{seed}"
+        )
+    scores[DAILY_BRANCH] = clock.run(
+        "daily branch", lambda: daily_branch_scores(work, model, dates, np.isfinite(scores[ENSEMBLE]))
+    )
     blends, weights = _blends(work, model, periods, dates)
     scores |= blends
     if control is not None:
-        scores[CONTROL_NAME] = read_scores(work, panels, training.scores_table(control.name), dates, "score")
+        scores[CONTROL] = read_scores(work, panels, training.scores_table(control.name), dates, "score")
     rank_ics, n_names = rank_ic_series(work, model, dates, scores)
     figures = figures_table(rank_ics, THE_ORACLE)
+    figures["correlation with oracle"] = [float(np.nanmean(rank_ic(values, scores[THE_ORACLE]))) for values in scores.values()]
     before = _before_switch(work, dates)
     if before is not None:
         for title, chosen in (("mean before the regime switch", before[0]), ("mean after", before[1])):
             figures[title] = [float(np.nanmean(series[chosen])) for series in rank_ics.values()]
     tests = clock.run("factor tests", lambda: published_tests(work, signals, dates))
-    return Measured(dates, rank_ics, figures, verdicts(rank_ics), piece_correlations(work, dates, scores), tests,
-                    learning_curves(work, scored, periods), weights, n_names)
+    return Measured(
+        dates,
+        rank_ics,
+        figures,
+        verdicts(rank_ics),
+        piece_correlations(work, dates, scores),
+        tests,
+        learning_curves(work, scored, periods),
+        weights,
+        n_names,
+    )
 
 
 def daily_branch_scores(work: Workspace, model: ModelSpec, dates: Sequence[str], scored: npt.NDArray[np.bool_]) -> FloatArray:
@@ -178,8 +206,9 @@ def daily_branch_scores(work: Workspace, model: ModelSpec, dates: Sequence[str],
     for at, key in enumerate(dates):
         period = training.period_of(key).name
         if period not in networks:
-            networks[period] = trained_networks(training.network_config(model), training.load(work, model, period).weights,
-                                                torch.device("cpu"))
+            networks[period] = trained_networks(
+                training.network_config(model), training.load(work, model, period).weights, torch.device("cpu")
+            )
         columns = np.flatnonzero(scored[at])
         x_TFN = windows.window(rows[at] - start, columns)
         members = np.stack([network.frozen_output({"daily": x_TFN}).numpy() for network in networks[period]])
@@ -187,7 +216,9 @@ def daily_branch_scores(work: Workspace, model: ModelSpec, dates: Sequence[str],
     return result
 
 
-def _blends(work: Workspace, model: ModelSpec, periods: Sequence[str], dates: Sequence[str]) -> tuple[dict[str, FloatArray], pd.DataFrame]:
+def _blends(
+    work: Workspace, model: ModelSpec, periods: Sequence[str], dates: Sequence[str]
+) -> tuple[dict[str, FloatArray], pd.DataFrame]:
     """Equal-weight and fitted blend of the published factors on ``dates``, and the fitted weights by period.
 
     A period's weights come from the dates that trained and validated its network; none of their labels reaches into the period.
@@ -198,7 +229,10 @@ def _blends(work: Workspace, model: ModelSpec, periods: Sequence[str], dates: Se
     tradable = tradable_next_day(panels.status.field("flags"))
     labels = standardize_labels(forward_returns(panels.daily.field("close"), model.label), universe & tradable)
     rows = np.array([panels.daily.index(key) for key in dates])
-    out = {EQUAL: blend(standard, np.full(len(NAMES), 1 / len(NAMES)))[rows], FITTED: np.full((len(dates), len(panels.axis)), np.nan)}
+    out = {
+        EQUAL: blend(standard, np.full(len(NAMES), 1 / len(NAMES)))[rows],
+        FITTED: np.full((len(dates), len(panels.axis)), np.nan),
+    }
     weights = {}
     for name in periods:
         plan = training.training_plan(work, model, name)
@@ -208,114 +242,29 @@ def _blends(work: Workspace, model: ModelSpec, periods: Sequence[str], dates: Se
     return out, pd.DataFrame(weights, index=list(NAMES)).T
 
 
-def rank_ic_series(work: Workspace, model: ModelSpec, dates: Sequence[str],
-                   scores: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], float]:
-    """RankIC of each signal with the 10-day return, by date, on the names that all signals score; NaN where the return is not over."""
+def rank_ic_series(
+    work: Workspace, model: ModelSpec, dates: Sequence[str], scores: Mapping[str, FloatArray]
+) -> tuple[dict[str, FloatArray], float]:
+    """RankIC of each signal with the 10-day return by date, on the names that all signals score; NaN where it is not over."""
     panels = work.panels
     rows = [panels.daily.index(key) for key in dates]
     forward = forward_returns(panels.daily.field("close"), model.label)[rows]
     mask = (panels.universe(model.universe) & tradable_next_day(panels.status.field("flags")))[rows]
     mask &= np.all([np.isfinite(values) for values in scores.values()], axis=0)
-    return {name: rank_ic(values, forward, mask=mask) for name, values in scores.items()}, float(mask.sum(axis=1)[:-OVERLAP].mean())
-
-
-def figures_table(rank_ics: Mapping[str, FloatArray], oracle: str) -> pd.DataFrame:
-    """One row per signal: mean on every session with Newey-West error and interval, the same on every 10th, share of the oracle."""
-    rows = []
-    for name, series in rank_ics.items():
-        known = series[np.isfinite(series)]
-        error = newey_west_se(known, OVERLAP)
-        mean = float(known.mean())
-        sparse = summarize_ic(series[::OVERLAP])
-        rows.append({
-            "signal": name, "RankIC": mean, "NW s.e.": error, "low": mean - 1.96 * error, "high": mean + 1.96 * error,
-            "ICIR": mean / float(known.std(ddof=1)), "share of oracle": mean / float(np.nanmean(rank_ics[oracle])), "dates": len(known),
-            "every 10th": sparse.mean, "s.e. (10th)": sparse.mean / sparse.t_newey_west, "ICIR (10th)": sparse.icir,
-        })
-    return pd.DataFrame(rows).set_index("signal")
-
-
-def verdicts(rank_ics: Mapping[str, FloatArray]) -> list[str]:
-    """Each bar with the paired difference that decides it, its error, and whether it is met."""
-    ours, oracle = rank_ics[ENSEMBLE], rank_ics[THE_ORACLE]
-    blends = {name: rank_ics[name] for name in (PRODUCT_BLEND, EQUAL, FITTED)}
-    best = max(blends, key=lambda name: float(np.nanmean(blends[name])))
-    share = float(np.nanmean(ours) / np.nanmean(oracle))
-    lines = [
-        f"{'met' if share >= SHARE_BAR else 'MISSED'}: {share:.0%} of the oracle's RankIC (bar {SHARE_BAR:.0%}); "
-        f"ours − half of the oracle's = {_difference(ours - SHARE_BAR * oracle)}",
-        f"{'met' if np.nanmean(ours - blends[best]) > 0 else 'MISSED'}: above the best linear blend ({best}); "
-        f"ours − its = {_difference(ours - blends[best])}",
-    ]
-    if CONTROL_NAME in rank_ics:
-        known = rank_ics[CONTROL_NAME][np.isfinite(rank_ics[CONTROL_NAME])]
-        distance = abs(known.mean()) / newey_west_se(known, OVERLAP)
-        lines.append(f"{'met' if distance <= CONTROL_BAR else 'MISSED'}: the control lies {distance:.2f} standard errors from zero "
-                     f"(bar {CONTROL_BAR}); {_difference(known)}")
-    return lines
-
-
-def _difference(series: FloatArray) -> str:
-    known = series[np.isfinite(series)]
-    error = newey_west_se(known, OVERLAP)
-    return f"{known.mean():+.4f} ± {error:.4f} (95 %: {known.mean() - 1.96 * error:+.4f} … {known.mean() + 1.96 * error:+.4f})"
+    return {name: rank_ic(values, forward, mask=mask) for name, values in scores.items()}, float(
+        mask.sum(axis=1)[:-OVERLAP].mean()
+    )
 
 
 def _before_switch(work: Workspace, dates: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None:
-    """Masks of the dates whose label ends before the market's regime switch, and of those from the switch on; None without one."""
+    """Masks of the dates whose label ends before the regime switch, and of those from the switch on; None without one."""
     switch = getattr(work.source, "regime_switch", None)
     if switch is None or not dates[0] < switch.isoformat() <= dates[-OVERLAP - 1]:
         return None
     last_clean = work.calendar.offset(switch, -OVERLAP - 1)
-    return np.array([last_clean is not None and key <= last_clean.isoformat() for key in dates]), np.array([key >= switch.isoformat() for key in dates])
-
-
-def piece_correlations(work: Workspace, dates: Sequence[str], scores: Mapping[str, FloatArray]) -> pd.DataFrame:
-    """Mean correlation of each signal with each planted piece over every 5th date: which part of the alpha a signal has found."""
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in scores}
-    axis = work.panels.axis
-    for at in range(0, len(dates), 5):
-        parts = work.source.oracle_components(work.check_session(dates[at]))  # type: ignore[attr-defined]
-        columns = axis.known_columns(parts["symbol"].tolist())
-        pieces = parts.drop(columns=["symbol", "linear", "nonlinear"])
-        for name, values in scores.items():
-            rows[name].append(pieces.corrwith(pd.Series(values[at, columns], index=parts.index)).to_dict())
-    return pd.DataFrame({name: pd.DataFrame(found).mean() for name, found in rows.items()}).T
-
-
-def published_tests(work: Workspace, signals: Mapping[str, SignalSpec], dates: Sequence[str]) -> pd.DataFrame:
-    """The single-factor test as the product runs it, raw and neutral, every 10 sessions and weekly."""
-    rows = []
-    for every in (OVERLAP, "week"):
-        for neutral in (False, True):
-            for name, signal in signals.items():
-                run_signal_test(work, signal, FactorTestSpec(every=every, neutral=neutral), ("all",), dates[0], dates[-1])  # type: ignore[arg-type]
-                summary = stored_tests(work, signal.name)["all"]["summary"].iloc[0]
-                rows.append({
-                    "test": f"{'weekly' if every == 'week' else f'every {every}'}, {'neutral' if neutral else 'raw'}", "signal": name,
-                    "dates": int(summary["n_dates"]), "RankIC": summary["rank_ic_mean"], "ICIR": summary["icir"], "t (NW)": summary["t_nw"],
-                    "TOP excess a year": summary["top_annual_excess"], "TOP IR": summary["top_ir"],
-                    "TOP turnover, two-sided": summary["top_turnover_two_sided"],
-                })
-    return pd.DataFrame(rows).set_index(["test", "signal"])
-
-
-def learning_curves(work: Workspace, models: Sequence[ModelSpec], periods: Sequence[str]) -> pd.DataFrame:
-    """One row per model, period, seed and stage: epochs run, best epoch, its validation IC and RankIC, seconds an epoch."""
-    rows = []
-    for spec in models:
-        for period in periods:
-            checkpoint = training.load(work, spec, period)
-            for seed, history in zip(checkpoint.manifest.seeds, checkpoint.histories, strict=True):
-                for stage in dict.fromkeys(row.stage for row in history):
-                    epochs: list[EpochRow] = [row for row in history if row.stage == stage]
-                    best = max(epochs, key=lambda row: -np.inf if row.valid_ic is None else row.valid_ic)
-                    rows.append({
-                        "model": spec.name, "period": period, "seed": seed, "stage": stage, "epochs": len(epochs), "best epoch": best.epoch,
-                        "train loss": best.train_loss, "valid IC": best.valid_ic, "valid RankIC": best.valid_rank_ic,
-                        "s/epoch": float(np.median([row.seconds for row in epochs])), "train samples": checkpoint.manifest.n_samples["train"],
-                    })
-    return pd.DataFrame(rows).set_index(["model", "period", "seed", "stage"])
+    return np.array([last_clean is not None and key <= last_clean.isoformat() for key in dates]), np.array(
+        [key >= switch.isoformat() for key in dates]
+    )
 
 
 def print_measured(found: Measured, clock: Clock) -> None:
@@ -328,13 +277,20 @@ def print_measured(found: Measured, clock: Clock) -> None:
     print("\nBars")
     for line in found.verdicts:
         print("  " + line)
-    for title, frame in (("Mean correlation with the planted pieces", found.pieces), ("The product's single-factor test", found.tests),
-                         ("Training", found.curves), ("Fitted weights of the six factors", found.weights)):
+    for title, frame in (
+        ("Mean correlation with the planted pieces", found.pieces),
+        ("The product's single-factor test", found.tests),
+        ("Training", found.curves),
+        ("Fitted weights of the six factors", found.weights),
+    ):
         print(f"\n{title}")
         print(frame.to_string(float_format="{:.4f}".format))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\nSeconds: {json.dumps(clock.seconds)}\npeak memory of this process {peak:.2f} GiB, {torch.get_num_threads()} threads, "
-          f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+    print(
+        f"\nSeconds: {json.dumps(clock.seconds)}\npeak memory of this process {peak:.2f} GiB, {torch.get_num_threads()} threads, "
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+        flush=True,
+    )
 
 
 def run(root: Path, market: MarketConfig, model: ModelSpec, periods: Sequence[str], *, with_control: bool) -> Measured:

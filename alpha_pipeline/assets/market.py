@@ -40,7 +40,8 @@ def market_assets(axes: Axes, source: SourceDescription) -> dg.AssetsDefinition:
     def market_tables(context: dg.AssetExecutionContext, config: IngestConfig, market: MarketResource) -> Iterator[Any]:
         with running(context):
             keys = range_keys(context)
-            tables = [key.to_user_string() for key in context.selected_asset_keys]
+            selected = {key.to_user_string() for key in context.selected_asset_keys}
+            tables = [name for name in steps.ORDER if name in selected]  # a set has no order, and the first failure is what people are shown
             work = market.workspace()
             reports = steps.ingest(work, keys, tables, refresh=config.refresh)
             for table, report in reports.items():

@@ -4,18 +4,20 @@ Every step is an ordinary run of the graph's assets over a range of partitions. 
 themselves (they compare hashes of their inputs), so a run that was killed is simply started again.
 """
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from alpha_pipeline.assets.partitions import half_year_key
-from alpha_pipeline.errors import AlphaPipelineError
+from alpha_pipeline.assets.partitions import half_year_key, period_name
+from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.pipeline.ingest import ORDER
-from alpha_pipeline.pipeline.session import RunPlan
+from alpha_pipeline.pipeline.session import RunPlan, monday
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.training.periods import period_named
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -76,6 +78,64 @@ def failure_text(result: dg.ExecuteInProcessResult) -> str:
             if data.error is not None:
                 return (data.error.cause or data.error).message.strip()
     return "the run failed; see its log in the UI."
+
+
+def backfill_step(defs: dg.Definitions, work: Workspace, assets: Sequence[str], start: str, end: str, *, refresh: bool = False) -> Step:
+    """The step that materializes ``assets`` from ``start`` to ``end`` (empty: ``start`` alone).
+
+    Keys are trade dates, Mondays (weights), or half-years such as ``2017H1``, whatever the assets are partitioned by; for results without
+    partitions they bound the range and may be empty. Raises :class:`UnknownName` for an asset the graph lacks and :class:`BadInput` for a key
+    that is not one of the assets'.
+    """
+    graph = defs.resolve_asset_graph()
+    known = sorted(key.to_user_string() for key in graph.get_all_asset_keys())
+    for name in assets:
+        if name not in known:
+            raise unknown_name("asset", name, known)
+    axes = {name: graph.get(dg.AssetKey(name.split("/"))).partitions_def for name in assets}
+    first_asset, axis = next(iter(axes.items()))
+    for name, other in axes.items():
+        if other != axis:
+            raise BadInput(sentence("these assets have different partitions", got=f"{first_asset} and {name}", next_step="Backfill them one after the other."))
+    if refresh and not set(assets).intersection(ORDER):
+        raise BadInput(sentence("nothing to refresh: only raw tables are read from the source", got=", ".join(assets), expected=", ".join(ORDER)))
+    title = f"Backfill {start} … {end or start}" if start else "Backfill"
+    if axis is None:
+        bounds = {key: day for key, day in (("start", start), ("end", end)) if day}
+        for day in bounds.values():
+            work.check_session(iso_date(day))
+        return Step(title, tuple(assets), config={_op(name): bounds for name in assets} if bounds else None)
+    first = _partition_key(axis, start, first_asset, work)
+    last = _partition_key(axis, end, first_asset, work) if end else first
+    if last < first:
+        raise BadInput(sentence("the range ends before it starts", got=f"{start} … {end}"))
+    return Step(title, tuple(assets), first, last, {"market_tables": {"refresh": True}} if refresh else None)
+
+
+def _partition_key(axis: dg.PartitionsDefinition, text: str, asset: str, work: Workspace) -> str:
+    """The key that a user's text names on an axis."""
+    keys = axis.get_partition_keys()
+    if not text:
+        raise BadInput(sentence(f"'{asset}' has partitions", expected="--start, and --end for more than one", next_step=f"The newest is {keys[-1]}."))
+    if len(keys[0]) == len("2017-01"):
+        key = half_year_key(period_named(text).name)
+        if key not in keys:
+            raise BadInput(sentence(f"the market has no half-year {text}", expected=f"{period_name(keys[0])} … {period_name(keys[-1])}"))
+        return key
+    day = iso_date(text)
+    if day not in keys:
+        work.check_session(day)
+        raise BadInput(sentence(f"{day} is no partition of '{asset}'", expected=f"a Monday between {keys[0]} and {keys[-1]}",
+                                next_step=f"The Monday of its week is {monday(work.check_session(day))}."))
+    return day
+
+
+def iso_date(text: str) -> str:
+    """``text`` if it is a calendar date such as 2024-01-05; :class:`BadInput` otherwise."""
+    try:
+        return dt.date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise BadInput(sentence(f"'{text}' is not a date", expected="a date such as 2024-01-05")) from error
 
 
 def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> list[Step]:

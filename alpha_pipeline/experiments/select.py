@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alpha_pipeline.errors import InvalidSpec, sentence
+from alpha_pipeline.errors import InvalidSpec, MissingData, sentence
 from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.features.labels import ForwardReturn
@@ -40,6 +40,16 @@ def for_source(spec: ExperimentSpec, source: SourceDescription) -> ExperimentSpe
 
     comparisons = tuple(s for s in spec.comparisons if s.baseline != "oracle" or source.is_simulated)
     return replace(spec, comparisons=comparisons)
+
+
+def carried(spec: ExperimentSpec, source: SourceDescription) -> ExperimentSpec:
+    """:func:`for_source`, or :class:`MissingData` naming the tables that the experiment needs and the source lacks, with the source's reasons."""
+    lacks = missing_for(spec, source)
+    if lacks:
+        reasons = "; ".join(f"{table}: {source.missing.get(table, 'not offered')}" for table in lacks)
+        raise MissingData(sentence(f"the market lacks {', '.join(lacks)}", where=f"experiment '{spec.name}'", got=reasons,
+                                   next_step="Choose another --market, or an experiment that does without."))
+    return for_source(spec, source)
 
 
 def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescription) -> Parts:

@@ -21,6 +21,8 @@ from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace, contiguou
 from alpha_pipeline.progress import step
 
 ORDER = ("security_status", "daily_bars", "intraday_bars", "index_weights", "index_bars", "fundamentals")
+_COMPANIONS = ("security_status", "daily_bars")  # what checks of other tables compare with
+_COMPARED = ("daily_bars", "intraday_bars", "index_weights")  # the tables whose checks do so
 
 
 @dataclass
@@ -73,10 +75,15 @@ def ingest(work: Workspace, keys: Sequence[str], tables: Sequence[str], *, refre
                 previous=previous, overrides=work.market.checks, intraday_minutes=work.source.describe().intraday_minutes,
             )
             # stored without the checks that needed a broken companion: not current, so the next ingest checks it in full
-            source = combine([source_hash, "unchecked against", *unusable]) if unusable else source_hash
+            partly_checked = combine([source_hash, "not compared with", *unusable]) if unusable else source_hash
             accepted = dict(previous)
             for table in read:
-                if table not in reports or key in reports[table].reused or _store_one(work, reports[table], key, frames[table], context, source):
+                if table in reports and key not in reports[table].reused:
+                    source = partly_checked if table in _COMPARED else source_hash
+                    is_good = _store_one(work, reports[table], key, frames[table], context, source)
+                else:
+                    is_good = table not in unusable
+                if is_good:
                     accepted[table] = companions.get(table, frames[table])
             previous = accepted
             done += 1
@@ -87,8 +94,8 @@ def ingest(work: Workspace, keys: Sequence[str], tables: Sequence[str], *, refre
 def _with_context_tables(tables: Sequence[str], work: Workspace) -> list[str]:
     """The tables asked for, plus those that their checks look at, in reading order."""
     needed = set(tables)
-    if needed & {"daily_bars", "intraday_bars", "index_weights"}:
-        needed |= {"security_status", "daily_bars"}
+    if needed.intersection(_COMPARED):
+        needed.update(_COMPANIONS)
     available = work.source.describe().tables
     return [t for t in ORDER if t in needed and t in available]
 
@@ -110,10 +117,10 @@ def _stored_before(work: Workspace, key: str, tables: Sequence[str]) -> Mapping[
 
 
 def _companions(frames: Mapping[str, pd.DataFrame], key: str) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """The tables that checks of other tables compare with, conformed; and the names of those that do not conform."""
+    """The companions among ``frames``, conformed; and the names of those that do not conform."""
     usable: dict[str, pd.DataFrame] = {}
     unusable: list[str] = []
-    for table in ("security_status", "daily_bars"):
+    for table in _COMPANIONS:
         if table in frames:
             try:
                 usable[table] = conform(table, frames[table], where=f"{table} {key}")

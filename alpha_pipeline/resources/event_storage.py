@@ -1,0 +1,51 @@
+"""Dagster's SQLite event log with range runs written in one transaction.
+
+A range run over 500 trade dates and ten assets makes ten thousand events (planned and materialized); the stock SQLite storage opens and commits
+two databases for each, 8–15 ms apiece. Dagster hands such events over in batches when ``DAGSTER_EVENT_BATCH_SIZE`` is set; this class stores a
+batch with one commit per database. It relies on internals of the pinned dagster version and is the only file that does; the same events end up in
+the same tables (tested against the stock storage).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster._core.events import DagsterEventType
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlalchemy_compat import db_result
+
+BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+BATCH_SIZE = 1000
+_BATCHED = (DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION)
+
+
+class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
+    """Stores batches of planned and materialized assets in two transactions; everything else as its parent does."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "BatchedSqliteEventLogStorage":
+        return cls(inst_data=inst_data, base_dir=config_value["base_dir"])
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        kinds = {event.dagster_event_type for event in events if event.is_dagster_event}
+        run_ids = {event.run_id for event in events}
+        if len(run_ids) != 1 or not kinds <= set(_BATCHED) or not all(event.is_dagster_event for event in events):
+            super().store_event_batch(events)
+            return
+        statements = [self.prepare_insert_event(event) for event in events]
+        with self.run_connection(run_ids.pop()) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        newest: dict[tuple[str, Any], tuple[EventLogEntry, int]] = {}
+        with self.index_transaction() as connection:
+            ids: list[int] = []
+            for event, statement in zip(events, statements, strict=True):
+                with db_result(connection, statement) as result:
+                    ids.append(int(result.inserted_primary_key[0]))
+                key = event.get_dagster_event().asset_key
+                assert key is not None
+                newest[key.to_string(), event.dagster_event_type] = (event, ids[-1])
+            self._store_asset_event_tags(connection, events, ids)
+            # the row of an asset says what happened to it last: one update per asset and kind instead of one per event
+            for event, event_id in newest.values():
+                self._store_asset_event(connection, event, event_id)

@@ -1,0 +1,153 @@
+"""The benchmarks run at toy size, and their pages say what was printed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cvxpy", reason="the optimizer's peers are not installed")
+pytest.importorskip("statsmodels", reason="the factor tests' peers are not installed")
+
+from alpha_pipeline.factors.ic import newey_west_se
+from alpha_pipeline.features.tensors import DAILY
+from alpha_pipeline.markets import MarketConfig, SimulatedSettings
+from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.training.periods import WalkForward
+from benchmarks import factor_tests, linear_factors, optimizer, panels, recovery, recovery_tables, run_all, training_step, windows
+from benchmarks.recovery import Measured
+
+TOY = MarketConfig("toy", "simulated", dt.date(2023, 1, 3), dt.date(2023, 7, 31), SimulatedSettings(40, 11))
+TOY_MODEL = replace(
+    recovery.MODEL,
+    seeds=(0, 1),
+    walk=WalkForward(train_start=dt.date(2023, 1, 1), min_train_dates=4, min_valid_dates=1),
+    training=replace(recovery.MODEL.training, max_epochs=1, patience=1),
+)
+
+
+@pytest.fixture(scope="module")
+def recovered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Measured]:
+    root = tmp_path_factory.mktemp("recovery")
+    return root, recovery.run(root, TOY, TOY_MODEL, ["2023H2"], with_control=True)
+
+
+class TestExamples:
+    def test_panels(self, tmp_path: Path) -> None:
+        median = panels.measure(tmp_path, 30, 4, 1)
+        assert set(median) > {"panel, every value", "append one date"}
+
+    def test_factor_tests(self, capsys: pytest.CaptureFixture[str]) -> None:
+        factor_tests.main(n_stocks=200, n_dates=12, n_repeats=1)
+        section = next(s for s in run_all.SECTIONS if s.key == "factor_tests")
+        output = capsys.readouterr().out
+        assert all(bar.figure(output) > 0 for bar in section.bars)
+
+    def test_windows(self, capsys: pytest.CaptureFixture[str]) -> None:
+        windows.measure(DAILY, 45, 60, 1)
+        bars = [bar for s in run_all.SECTIONS if s.key == "windows" for bar in s.bars if bar.name.startswith("daily")]
+        output = capsys.readouterr().out
+        assert len(bars) == 2
+        assert all(bar.figure(output) > 0 for bar in bars)
+
+    def test_training_step(self, capsys: pytest.CaptureFixture[str]) -> None:
+        training_step.compare(40, 6, 30, 64, 1)
+        bars = [bar for s in run_all.SECTIONS if s.key == "training_step" for bar in s.bars if bar.name.startswith("40 steps")]
+        output = capsys.readouterr().out
+        assert len(bars) == 2
+        assert all(bar.figure(output) > 0 for bar in bars)
+
+    def test_optimizer_solves_the_same_problem_as_its_peers(self) -> None:
+        problem = optimizer.simulated_problem(0, 120)
+        ours = optimizer.optimize(problem, optimizer.SPEC).objective
+        assert optimizer.scipy_linprog(problem) == pytest.approx(ours, rel=1e-7)
+
+    def test_fitted_weights_are_those_the_labels_were_made_of(self) -> None:
+        rng = np.random.default_rng(0)
+        standard = rng.standard_normal((3, 20, 50))
+        weights = np.array([0.5, -0.2, 0.1])
+        labels = linear_factors.blend(standard, weights)
+        labels[10:] = rng.standard_normal((10, 50))  # dates that the fit must not see
+        standard[:, 0, 0] = np.nan
+        assert linear_factors.trained_weights(standard, labels, np.arange(10)) == pytest.approx(weights)
+
+    def test_figures_of_two_series(self) -> None:
+        rng = np.random.default_rng(1)
+        oracle = 0.14 + 0.05 * rng.standard_normal(100)
+        table = recovery_tables.figures_table(
+            {"half": np.append(oracle / 2, np.nan), "oracle": np.append(oracle, np.nan)}, "oracle"
+        )
+        assert table.loc["half", "share of oracle"] == pytest.approx(0.5)
+        assert table.loc["half", "NW s.e."] == pytest.approx(newey_west_se(oracle / 2, 10))
+        assert table.loc["half", "dates"] == 100
+
+
+class TestProperties:
+    def test_published_factors_use_nothing_later(self, recovered: tuple[Path, Measured]) -> None:
+        """The factors of the first 100 rows are the same when only these rows exist."""
+        root, _ = recovered
+        opened = Workspace(TOY, str(root / TOY.name)).panels
+        whole = linear_factors.published_factors(opened)
+        for panel in (opened.daily, opened.intraday_15m):
+            panel.rows = panel.rows[:100]
+        early = linear_factors.published_factors(opened)
+        for name in linear_factors.NAMES:
+            assert np.isfinite(early[name][-1]).mean() > 0.5, name
+            assert np.allclose(early[name], whole[name][:100], equal_nan=True), name
+
+    def test_daily_branch_is_not_the_whole_score(self, recovered: tuple[Path, Measured]) -> None:
+        _, found = recovered
+        assert not np.allclose(
+            found.rank_ics[recovery_tables.DAILY_BRANCH], found.rank_ics[recovery_tables.ENSEMBLE], equal_nan=True
+        )
+
+    def test_every_series_ends_where_labels_end(self, recovered: tuple[Path, Measured]) -> None:
+        _, found = recovered
+        assert len(found.rank_ics) == 9
+        for series in found.rank_ics.values():
+            assert np.isfinite(series[:-10]).all()
+            assert np.isnan(series[-10:]).all()
+
+    def test_the_oracle_holds_every_piece(self, recovered: tuple[Path, Measured]) -> None:
+        _, found = recovered
+        assert (found.pieces.loc[recovery_tables.THE_ORACLE] > 0).all()
+        assert found.figures.loc[recovery_tables.THE_ORACLE, "correlation with oracle"] == pytest.approx(1.0)
+
+    def test_resumed_run_without_the_control_gives_the_same_figures(self, recovered: tuple[Path, Measured]) -> None:
+        root, found = recovered
+        again = recovery.run(root, TOY, TOY_MODEL, ["2023H2"], with_control=False)
+        assert again.figures.equals(found.figures.drop(index=recovery_tables.CONTROL))
+
+    def test_bars_are_read_off_the_printed_tables(
+        self, recovered: tuple[Path, Measured], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        root, found = recovered
+        recovery.print_measured(found, recovery.Clock(root / "seconds.json"))
+        section = next(s for s in run_all.SECTIONS if s.key == "recovery")
+        output = capsys.readouterr().out
+        share = found.figures.loc[recovery_tables.ENSEMBLE, "share of oracle"]
+        assert section.bars[0].figure(output) == pytest.approx(100 * share, abs=0.51)
+        assert all(np.isfinite(bar.figure(output)) for bar in section.bars)
+
+    def test_kept_sections_survive(self) -> None:
+        section = run_all.SECTIONS[3]
+        output = "parquet days into one array  200.0 ms\npanel, every value  10.0 ms\nappend one date  60.0 ms"
+        text = run_all.section_text(section, [run_all.Ran("panels", output, 3.0, (0.5, 0.7))])
+        page = run_all.assemble({section.key: text}, "a machine")
+        assert run_all.stored_sections(page) == {section.key: text}
+        assert "20 x | ≥ 15 x | met" in page
+        assert page.count("60 ms | ≤ 50 ms | **missed**") == 2  # in the summary and in the section
+
+
+class TestErrors:
+    def test_output_without_the_figure(self) -> None:
+        with pytest.raises(AssertionError, match="no match in the output"):
+            run_all.SECTIONS[3].bars[0].figure("nothing measured")
+
+    def test_unknown_section(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            run_all.main(["--only", "window"])
+        assert "invalid choice: 'window'" in capsys.readouterr().err

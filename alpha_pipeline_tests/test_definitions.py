@@ -1,0 +1,137 @@
+"""The graph as a whole: it loads, and nothing in it moved unnoticed.
+
+When assets, dependencies or partitions change on purpose, rewrite the snapshot and read its difference like code::
+
+    python -m alpha_pipeline_tests.test_definitions
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from alpha_pipeline.definitions import build_definitions
+from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiments import EXPERIMENTS
+from alpha_pipeline.experiments.demo import DEMO
+from alpha_pipeline.market.schema import TABLES
+from alpha_pipeline_tests.helpers_process import facts_of_another_process
+
+SNAPSHOT = Path(__file__).parent / "golden" / "asset_graph.json"
+UPDATE = "python -m alpha_pipeline_tests.test_definitions"
+
+# The method from left to right; an asset depends on its own group and on those before it.
+GROUPS = ("market", "features", "training", "scores", "factors", "factor_tests", "portfolios", "backtests", "attribution", "reports")
+
+
+def graph_of(market: str, experiments: list[ExperimentSpec] | None = None) -> dg.AssetGraph:
+    return build_definitions(market, experiments).resolve_asset_graph()
+
+
+def partition_kind(partitions: dg.PartitionsDefinition | None) -> str:
+    """``trade_date``, ``half_year``, ``week`` or ``none``; the keys themselves belong to the market and are tested elsewhere."""
+    if partitions is None:
+        return "none"
+    key = partitions.get_partition_keys()[0]
+    if len(key) == len("2017-01"):
+        return "half_year"
+    return "trade_date" if isinstance(partitions, dg.DailyPartitionsDefinition) else "week"
+
+
+def snapshot(graph: dg.AssetGraph) -> dict[str, dict[str, object]]:
+    """What is frozen of every asset."""
+    return {
+        node.key.to_user_string(): {
+            "group": node.group_name,
+            "partitions": partition_kind(node.partitions_def),
+            "depends_on": sorted(key.to_user_string() for key in node.parent_keys),
+            "checks": sorted(key.name for key in graph.get_check_keys_for_assets({node.key})),
+        }
+        for node in sorted(graph.asset_nodes, key=lambda node: node.key.to_user_string())
+    }
+
+
+@pytest.fixture(scope="module")
+def graph() -> dg.AssetGraph:
+    return graph_of("demo")
+
+
+class TestLoads:
+    def test_small_market_has_the_same_graph(self, graph):
+        assert snapshot(graph_of("ci")) == snapshot(graph)
+
+    def test_every_experiment_is_in_it(self, graph):
+        keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
+        for spec in EXPERIMENTS.values():
+            assert f"reports/{spec.name}" in keys
+            assert {f"models/{model.name}/checkpoint" for model in spec.models} <= keys
+            assert {f"portfolios/{portfolio.name}/weights" for portfolio in spec.portfolios} <= keys
+            assert {f"signals/{signal.name}/factor_test" for signal in spec.all_signals()} <= keys
+
+    def test_a_market_without_experiments_still_ingests(self):
+        keys = {key.to_user_string() for key in graph_of("ci", []).get_all_asset_keys()}
+        assert keys == {*TABLES, "universe", "daily_panel", "intraday_15m_panel"}
+
+    def test_jobs_and_schedules(self):
+        repository = build_definitions("ci", [DEMO]).get_repository_def()
+        assert {"daily", "weekly_rebalance", "half_yearly_retrain", "checks"} <= {job.name for job in repository.get_all_jobs()}
+        assert {schedule.job_name for schedule in repository.schedule_defs} == {"daily", "weekly_rebalance", "half_yearly_retrain"}
+
+    def test_definitions_load_without_torch(self):
+        """It takes a second and 220 MB, in every process that only lists assets."""
+        facts = facts_of_another_process()
+        assert "dagster" in facts["modules"]
+        assert "torch" not in facts["modules"]
+
+    def test_the_default_market_is_the_demo(self, graph):
+        assert facts_of_another_process()["n_assets"] == len(graph.get_all_asset_keys())
+
+
+class TestSnapshot:
+    def test_nothing_moved(self, graph):
+        frozen, now = json.loads(SNAPSHOT.read_text()), snapshot(graph)
+        difference = [
+            *(f"new: {name}" for name in sorted(now.keys() - frozen.keys())), *(f"gone: {name}" for name in sorted(frozen.keys() - now.keys())),
+            *(f"{name}.{part}: {frozen[name][part]} -> {now[name][part]}" for name in sorted(now.keys() & frozen.keys())
+              for part in now[name] if now[name][part] != frozen[name].get(part)),
+        ]
+        assert not difference, f"the graph differs from {SNAPSHOT.name}; if that is meant: {UPDATE}\n" + "\n".join(difference)
+
+
+class TestEveryAsset:
+    def test_is_described_owned_and_placed(self, graph):
+        for node in graph.asset_nodes:
+            name = node.key.to_user_string()
+            assert node.description, f"{name} has no description"
+            assert len(node.description) > 40, f"{name}: '{node.description}' does not say what it is"
+            assert node.owners == ["team:quant-research"], name
+            assert node.kinds, f"{name} has no kind"
+            assert node.group_name in GROUPS, name
+
+    def test_can_be_materialized_here(self, graph):
+        assert all(node.is_executable for node in graph.asset_nodes)
+
+    def test_groups_run_from_left_to_right(self, graph):
+        place = {group: at for at, group in enumerate(GROUPS)}
+        for node in graph.asset_nodes:
+            for parent in node.parent_keys:
+                assert place[graph.get(parent).group_name] <= place[node.group_name], f"{node.key.to_user_string()} depends on {parent.to_user_string()}"
+
+    def test_every_group_is_used(self, graph):
+        assert {node.group_name for node in graph.asset_nodes} == set(GROUPS)
+
+    def test_training_runs_in_the_pool_of_the_accelerator(self, graph):
+        for node in graph.asset_nodes:
+            assert node.pools == ({"gpu"} if node.key.path[-1] == "checkpoint" else set())
+
+    def test_blocking_checks_stand_on_raw_tables(self, graph):
+        blocking = {key.asset_key.to_user_string() for key in graph.asset_check_keys if graph.get(key).blocking}
+        assert blocking == set(TABLES)
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(snapshot(graph_of("demo")), indent=1, ensure_ascii=False) + "\n")
+    print(SNAPSHOT)

@@ -1,0 +1,246 @@
+"""Nothing that is dated *t* changes when everything after *t* does, asset by asset over the whole graph.
+
+The tiny experiment runs twice through Dagster: on the small market, and on one whose rows are all different after *t*. Every partition whose
+information is dated on or before *t* must come out the same, bit for bit. Results without partitions (factor tests, backtest, attribution,
+report) are computed again on both stores with ``end = t``: the panels behind them then hold rows after *t* that a careless slice would read, and
+whole results are compared, summaries and pages included, not only the daily frames that lie before *t*.
+
+A model is trained on what precedes its half-year, so for it *t* is the last session before: a second altered market begins there.
+"""
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from alpha_pipeline.assets import runner
+from alpha_pipeline.definitions import build_definitions
+from alpha_pipeline.features.labels import ForwardReturn
+from alpha_pipeline.market.schema import TABLES
+from alpha_pipeline.pipeline import factors, ingest, panels, portfolios, reports, training
+from alpha_pipeline.pipeline.session import RunPlan, plan_run
+from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.resources.market import MarketResource
+from alpha_pipeline.training.checkpoint import load_checkpoint
+from alpha_pipeline_tests.altered import (
+    NEW_SYMBOL,
+    AlteredResource,
+    UnknownAsset,
+    altered_after,
+    copy_until,
+    differing,
+    fingerprints,
+    panel_names,
+)
+from alpha_pipeline_tests.conftest import CI_MARKET, TINY, TINY_MODEL, Run
+
+T = "2023-08-04"  # a Friday in the middle of the out-of-sample range: a week's signal is decided at its close
+END = "2023-08-18"  # ten sessions on: labels of samples formed at t have been realized
+INGESTED_BEFORE = "2023-07-21"  # raw tables up to here are taken over from the undisturbed market, to save time
+BEFORE_PERIOD, AFTER_PERIOD_START = "2023-06-30", "2023-07-28"
+PERIOD = "2023H2"
+
+ASSETS = sorted(key.to_user_string() for key in build_definitions(CI_MARKET, [TINY]).resolve_asset_graph().get_all_asset_keys())
+PARTITIONED = [a for a in ASSETS if build_definitions(CI_MARKET, [TINY]).resolve_asset_graph().get(dg.AssetKey(a.split("/"))).partitions_def is not None]
+# made before the altered dates by construction; TestTraining and TestPlantedLookAhead show that they would notice
+TRAINED = [a for a in PARTITIONED if a.endswith(("/training_set", "/checkpoint"))]
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """Two stores with the experiment on them that agree on everything dated up to ``T``."""
+
+    plain: Workspace
+    altered: Workspace
+    plan: RunPlan
+
+
+def run_steps(resource: MarketResource, end: str, select: tuple[str, ...] = ()) -> None:
+    """The steps of the tiny experiment up to ``end`` on a store; ``select`` takes those whose title starts so."""
+    work = resource.workspace()
+    steps = runner.experiment_steps(TINY, plan_run(TINY, work.calendar, end=end), work)
+    chosen = [step for step in steps if not select or step.title.startswith(select)]
+    with dg.DagsterInstance.ephemeral() as instance:
+        runner.run_experiment(build_definitions(CI_MARKET, [TINY], resource), instance, chosen, lambda number, step: None)
+
+
+@pytest.fixture(scope="module")
+def worlds(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+    """The undisturbed store (a copy, results with ``end = T``), and a new one on the altered market."""
+    folder = tmp_path_factory.mktemp("worlds")
+    shutil.copytree(ci_run.work.root, folder / "plain")
+    plain = MarketResource(market=CI_MARKET, root=str(folder / "plain"))
+    copy_until(ci_run.work, folder / "altered", tuple(TABLES), INGESTED_BEFORE, with_panels=False)
+    altered = AlteredResource(market=CI_MARKET, root=str(folder / "altered"), known_until=T)
+    with pytest.MonkeyPatch.context() as patch:
+        # the page prints how long training took; that is the one thing in it that may differ
+        patch.setattr(reports, "history_frame", lambda checkpoint: training.history_frame(checkpoint).assign(seconds=0.0, samples_per_second=0.0))
+        results = ("Factor tests", "Backtest", "Report")
+        run_steps(altered, END, ("Raw", "Train", "Scores", "Rebalance"))
+        for resource in (plain, altered):
+            run_steps(resource, T, results)
+        yield Worlds(plain.workspace(), altered.workspace(), plan_run(TINY, ci_run.work.calendar, end=END))
+
+
+class TestAlteredMarket:
+    """The instrument: the altered market is another one after t, in every column, and the same one before."""
+
+    def test_nothing_is_altered_up_to_t(self, ci_run):
+        other = altered_after("", CI_MARKET, T).source
+        day = dt.date.fromisoformat(T)
+        for name, frame in ci_run.work.source.read_day(day, tuple(TABLES)).items():
+            pd.testing.assert_frame_equal(other.read_day(day, [name])[name], frame)
+
+    def test_every_column_of_every_table_is_altered_after_t(self, ci_run):
+        other = altered_after("", CI_MARKET, T).source
+        days = ci_run.work.session_keys("2023-08-07", END)
+        for name, schema in TABLES.items():
+            unchanged = {c.name for c in schema.columns} - set(schema.key)
+            for day in map(dt.date.fromisoformat, days):
+                before, after = (s.read_day(day, [name])[name].set_index(list(schema.key)) for s in (ci_run.work.source, other))
+                both = before.index.intersection(after.index)
+                unchanged -= {c for c in unchanged if not before.loc[both, c].equals(after.loc[both, c])}
+            assert not unchanged, name
+
+    def test_listings_after_t_differ(self, worlds):
+        assert NEW_SYMBOL in worlds.altered.panels.axis.symbols
+        assert NEW_SYMBOL not in worlds.plain.panels.axis.symbols
+
+    def test_raw_checks_pass_on_it(self, worlds):
+        assert not (Path(worlds.altered.root) / "quarantine").exists()
+
+
+class TestEveryAsset:
+    @pytest.mark.parametrize("asset", ASSETS)
+    def test_partitions_up_to_t_are_the_same_bit_for_bit(self, worlds, asset):
+        plain, altered = (fingerprints(work, asset, T) for work in (worlds.plain, worlds.altered))
+        assert plain, "nothing to compare"
+        assert "absent" not in plain.values()
+        assert differing(plain, altered) == []
+
+    @pytest.mark.parametrize("asset", [a for a in PARTITIONED if a not in TRAINED])
+    def test_the_last_compared_partition_is_dated_t(self, worlds, asset):
+        assert max(fingerprints(worlds.plain, asset, T)).endswith(T)
+
+    @pytest.mark.parametrize("asset", [a for a in PARTITIONED if a not in TRAINED])
+    def test_partitions_after_t_differ(self, worlds, asset):
+        """Otherwise the alteration does not reach this asset and its sameness up to t says nothing."""
+        plain, altered = (fingerprints(work, asset, END) for work in (worlds.plain, worlds.altered))
+        after = {key for key in plain if not any(key == known for known in fingerprints(worlds.plain, asset, T))}
+        expected = after if asset not in ("fundamentals",) else {key for key in after if worlds.plain.store.read(asset, key).size}
+        assert expected and expected <= set(differing(plain, altered))
+
+    def test_an_asset_of_an_unknown_kind_is_an_error(self, worlds):
+        with pytest.raises(UnknownAsset, match="'risk/covariance'"):
+            fingerprints(worlds.plain, "risk/covariance", T)
+
+
+@pytest.fixture(scope="module")
+def before_training(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A store with the market up to the last session before the half-year, and another market in the four weeks after it."""
+    root = copy_until(ci_run.work, tmp_path_factory.mktemp("training") / "altered", tuple(TABLES), BEFORE_PERIOD, with_panels=True)
+    work = altered_after(root, CI_MARKET, BEFORE_PERIOD)
+    keys = work.session_keys("2023-07-03", AFTER_PERIOD_START)
+    rejected = {table: report.rejected for table, report in ingest.ingest(work, keys, tuple(TABLES)).items() if report.rejected}
+    assert not rejected
+    for extend in (panels.extend_status, panels.extend_daily, panels.extend_intraday):
+        extend(work, keys)
+    panels.extend_labels(work, keys, TINY_MODEL.label)
+    return work
+
+
+class TestTraining:
+    def test_training_set_and_checkpoint_know_nothing_of_their_half_year(self, ci_run, before_training):
+        training.make_training_set(before_training, TINY_MODEL, PERIOD)
+        training.train(before_training, TINY_MODEL, PERIOD, "cpu")
+        for asset in TRAINED:
+            plain, altered = (fingerprints(work, asset, BEFORE_PERIOD[:4] + "-07-01") for work in (ci_run.work, before_training))
+            assert list(plain) == [PERIOD]
+            assert differing(plain, altered) == [], asset
+
+
+class TestPlantedLookAhead:
+    """A step that reads one row too many is found: otherwise none of the above could fail."""
+
+    @staticmethod
+    def _remake(worlds: Worlds, table: str, key: str, make) -> list[str]:
+        """Compute one partition anew on both stores and compare; the stored partitions are put back afterwards."""
+        found = []
+        for work in (worlds.plain, worlds.altered):
+            kept = work.store.manifest(table, key)
+            frame = work.store.read(table, key)
+            work.store.write(table, key, frame.iloc[:0], source="stale")
+            make(work)
+            found.append(work.store.manifest(table, key).content)
+            work.store.write(table, key, frame, source=kept.source, meta=kept.meta)
+        return found
+
+    def test_remaking_without_a_plant_gives_the_same(self, worlds):
+        found = self._remake(worlds, "signals/tiny/factor", T, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
+        assert found == [worlds.plain.store.manifest("signals/tiny/factor", T).content] * 2
+
+    def test_factor_that_reads_the_next_capitalization(self, worlds, monkeypatch):
+        honest = factors._log_cap
+        monkeypatch.setattr(factors, "_log_cap", lambda opened, start, stop: honest(opened, start + 1, stop + 1)[:, : len(opened.axis)])
+        first, second = self._remake(worlds, "signals/tiny/factor", T, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
+        assert first != second
+
+    def test_scores_from_windows_that_end_a_day_late(self, worlds, monkeypatch):
+        honest = training._windows
+        monkeypatch.setattr(training, "_windows", lambda opened, spec, start, stop: honest(opened, spec, start + 1, stop + 1))
+        first, second = self._remake(worlds, "models/tiny/scores", T, lambda work: training.score(work, TINY_MODEL, [T], "cpu"))
+        assert first != second
+
+    def test_weights_against_the_next_benchmark(self, worlds, monkeypatch):
+        week = "2023-07-31"
+        spec, honest = TINY.portfolios[0], portfolios._benchmark
+        monkeypatch.setattr(portfolios, "_benchmark", lambda work, opened, index, key: honest(work, opened, index, "2023-08-07"))
+        # later weeks must not be in the way of the one that is made again: only this one is asked for
+        first, second = self._remake(worlds, f"portfolios/{spec.name}/weights", week, lambda work: portfolios.rebalance(work, spec, [week]))
+        assert first != second
+
+    def test_label_stored_at_its_formation(self, worlds, monkeypatch, tmp_path):
+        """The classic: row t holds the return that begins at t."""
+        spec = ForwardReturn(horizon=1)
+        prints = []
+        for name, work in (("plain", worlds.plain), ("altered", worlds.altered)):
+            shutil.copytree(Path(work.root) / "panels", tmp_path / name / "panels")
+            copied = Workspace(work.market, str(tmp_path / name), work.source)
+            self._shift_daily(copied)
+            panels.extend_labels(copied, [d for d in copied.panels.daily.dates if d <= T], spec)
+            prints.append(fingerprints(copied, f"labels/{spec.name}", T))
+        assert differing(*prints) == [T]
+
+    @staticmethod
+    def _shift_daily(work: Workspace) -> None:
+        """Rewrite the daily panel with every row one session late: what a store keyed by the wrong date would hold."""
+        opened = work.panels
+        values, rows = np.array(opened.daily.values), list(opened.daily.rows)
+        opened.daily.truncate(rows[0].date)
+        with opened.daily.appending() as appended:
+            for at, row in enumerate(rows[:-1]):
+                appended.add(row.date, values[at + 1], row.source)
+
+    def test_training_on_windows_of_the_half_year(self, ci_run, before_training, monkeypatch, tmp_path):
+        spec = replace(TINY_MODEL, name="planted", seeds=(0,), training=replace(TINY_MODEL.training, max_epochs=1))
+        honest = training._windows
+        shift = 15  # the last sample precedes the half-year by its purge gap, ten to fourteen sessions
+        monkeypatch.setattr(training, "_windows", lambda opened, model, start, stop: honest(opened, model, start + shift, stop + shift))
+        hashes = []
+        for name, work in (("plain", ci_run.work), ("altered", before_training)):
+            shutil.copytree(Path(work.root) / "panels", tmp_path / name / "panels")
+            copied = Workspace(work.market, str(tmp_path / name), work.source)
+            training.make_training_set(copied, spec, PERIOD)
+            training.train(copied, spec, PERIOD, "cpu")
+            hashes.append(load_checkpoint(tmp_path / name / training.checkpoint_name(spec.name, PERIOD)).checkpoint_hash)
+        assert hashes[0] != hashes[1]
+
+    def test_every_panel_is_covered_by_an_asset(self, worlds):
+        covered = {"status", "daily", "intraday_15m"} | {"label_" + a.removeprefix("labels/") for a in ASSETS if a.startswith("labels/")}
+        assert set(panel_names(worlds.plain)) == covered

@@ -1,0 +1,157 @@
+"""Which benchmarks make up docs/benchmarks.md, in which order, with which bars."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure with a limit. ``pattern`` finds it in the output as its only group, or as the ratio of its first to its second."""
+
+    name: str
+    pattern: str
+    limit: float
+    at_least: bool = True
+    unit: str = "x"
+
+    def figure(self, output: str) -> float:
+        """The figure; for two groups their ratio, first over second. An output without it is a bug of this table."""
+        found = re.search(self.pattern, output, re.DOTALL)
+        assert found is not None, f"bar '{self.name}': no match in the output"
+        numbers = [float(group.replace(",", "")) for group in found.groups()]
+        return numbers[0] if len(numbers) == 1 else numbers[0] / numbers[1]
+
+    def row(self, output: str) -> str:
+        """Line of a table: name, figure, limit, verdict."""
+        value = self.figure(output)
+        is_met = value >= self.limit if self.at_least else value <= self.limit
+        sign = "≥" if self.at_least else "≤"
+        return (
+            f"| {self.name} | {value:.3g} {self.unit} | {sign} {self.limit:g} {self.unit} | {'met' if is_met else '**missed**'} |"
+        )
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page: commands (arguments after ``python -m benchmarks.``), bars, and what a reader should know."""
+
+    key: str
+    title: str
+    commands: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    notes: str
+
+
+def _step_bars(n_steps: int, library: float, eager: float) -> tuple[Bar, ...]:
+    head = rf"6 -> 30, {n_steps} steps.*?"
+    return (
+        Bar(f"{n_steps} steps, against nn.GRU", head + r"nn\.GRU +\S+ s +(\S+) x", library),
+        Bar(f"{n_steps} steps, against an eager loop", head + r"eager +\S+ s +(\S+) x", eager),
+        Bar(f"{n_steps} steps, useful rate over matmul", head + r"= (\d+)%", 50.0, unit="%"),
+    )
+
+
+def _test_bar(name: str, way: str, limit: float) -> Bar:
+    return Bar(f"{name}, against pandas ({way})", rf"{name} .*?{re.escape(way)} .*?ratio +(\S+) ", limit)
+
+
+def _window_bars(tensor: str) -> tuple[Bar, ...]:
+    return (
+        Bar(f"{tensor}, lazy step over a precomputed one", rf"{tensor}: .*?ratio (\S+) \(bar", 1.10, at_least=False),
+        Bar(f"{tensor}, memory over the raw panel", rf"{tensor}: .*?memory ratio (\S+) ", 1.3, at_least=False),
+    )
+
+
+SECTIONS = (
+    Section(
+        "recovery",
+        "Recovery of planted alpha",
+        ("recovery --root build/recovery",),
+        (
+            Bar("ensemble's RankIC over the oracle's", r"(?:met|MISSED): (-?\d+)% of the oracle", 50.0, unit="%"),
+            Bar("ensemble − best linear blend, RankIC", r"above the best linear blend.*?ours − its = (\S+) ", 0.0, unit=""),
+            Bar(
+                "control on permuted labels, distance from zero",
+                r"the control lies (\S+) standard errors",
+                2.5,
+                at_least=False,
+                unit="s.e.",
+            ),
+        ),
+        "Out-of-sample dates of a market whose expected returns are known. RankIC overlaps from session to session, so errors are "
+        "Newey-West with 10 lags; a year holds about 24 independent 10-day periods, and its error is large. The correlation with the "
+        "oracle has next to no error and is the better measure of what was found.",
+    ),
+    Section(
+        "training_step",
+        "Training step",
+        ("training_step", "training_step --steps 40 --hidden 64", "training_step --memory"),
+        (
+            *_step_bars(320, 7.0, 4.0),
+            *_step_bars(40, 5.0, 4.0)[:2],
+            Bar("hidden 64, 40 steps, against nn.GRU", r"6 -> 64, 40 steps.*?nn\.GRU +\S+ s +(\S+) x", 3.0),
+            Bar(
+                "memory of a step at 320 steps over nn.GRU's",
+                r"memory.*?320 steps.*?ours +(\S+) MiB\s+nn\.GRU +(\S+) MiB",
+                0.2,
+                at_least=False,
+            ),
+        ),
+        "The kernel runs in vector lanes on both cores; whatever else runs on the machine takes more from it than from torch's loop, "
+        "which waits for memory. On a quiet machine the ratios are highest; the load is printed in each line.",
+    ),
+    Section(
+        "windows",
+        "Windows",
+        ("windows",),
+        (*_window_bars("intraday_15m"), *_window_bars("daily")),
+        "What is stored is the panel; a standardized window is cut out of it when a step asks for it.",
+    ),
+    Section(
+        "panels",
+        "Storage",
+        ("panels",),
+        (
+            Bar(
+                "reading the parquet days over opening and reading the whole panel",
+                r"into one array +(\S+) ms.*?every value +(\S+) ms",
+                15.0,
+            ),
+            Bar("appending one more date", r"append one date +(\S+) ms", 50.0, at_least=False, unit="ms"),
+        ),
+        "The panel side copies every value into memory; opening alone, or taking one window, costs a fraction of that.",
+    ),
+    Section(
+        "optimizer",
+        "Optimizer",
+        ("optimizer",),
+        (
+            Bar("cvxpy + ECOS rebuilt each week, over ours", r"ECOS, rebuilt +\S+ ms +(\S+) x", 4.0),
+            Bar("objective gap to ECOS", r"ECOS, rebuilt .*?gap (\S+)", 1e-7, at_least=False, unit=""),
+        ),
+        "Gaps of the other peers are their own default tolerances.",
+    ),
+    Section(
+        "factor_tests",
+        "Factor tests",
+        ("factor_tests",),
+        (
+            _test_bar("neutralize", "lstsq", 50.0),
+            _test_bar("neutralize", "statsmodels", 50.0),
+            _test_bar("rank_ic", "corr(spearman)", 15.0),
+            _test_bar("rank_ic", "rank, then corr", 15.0),
+        ),
+        "Processor time on one thread, so that other work on the machine does not count; it still takes cache and clock from both "
+        "sides. The pandas peers are the two ways one would write each; the quicker one is the harder bar.",
+    ),
+    Section(
+        "simulated_market",
+        "Simulated market",
+        ("simulated_market",),
+        (),
+        "Generation alone, without checks and storage. The oracle and its ceiling: "
+        "`python -m benchmarks.simulated_market --facts --oracle`.",
+    ),
+)
