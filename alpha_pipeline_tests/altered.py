@@ -165,7 +165,7 @@ class _Story:
         figures = [c.name for c in TABLES["fundamentals"].columns if c.dtype == "float64"]
         out = frame.copy()
         out[figures] = frame[figures].fillna(1.0) * 1.7 + 1.0
-        out["announce_date"] = out["report_period"] + (out["announce_date"] - out["report_period"]) // 2
+        out["announce_date"] = frame["announce_date"] - np.timedelta64(1, "D")
         return out[out["symbol"] != self._gone].reset_index(drop=True) if self._moves else out
 
 

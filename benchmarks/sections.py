@@ -80,9 +80,9 @@ SECTIONS = (
                 unit="s.e.",
             ),
         ),
-        "Out-of-sample dates of a market whose expected returns are known. RankIC overlaps from session to session, so errors are "
-        "Newey-West with 10 lags; a year holds about 24 independent 10-day periods, and its error is large. The correlation with the "
-        "oracle has next to no error and is the better measure of what was found.",
+        "Out-of-sample dates of a market whose expected returns are known. RankIC overlaps from session to session, so errors "
+        "are Newey-West with 10 lags; a year holds about 24 independent 10-day periods, and its error is large. The correlation "
+        "with the oracle has next to no error and is the better measure of what was found.",
     ),
     Section(
         "training_step",
@@ -99,8 +99,8 @@ SECTIONS = (
                 at_least=False,
             ),
         ),
-        "The kernel runs in vector lanes on both cores; whatever else runs on the machine takes more from it than from torch's loop, "
-        "which waits for memory. On a quiet machine the ratios are highest; the load is printed in each line.",
+        "The kernel runs in vector lanes on both cores; whatever else runs on the machine takes more from it than from torch's "
+        "loop, which waits for memory. On a quiet machine the ratios are highest; the load is printed in each line.",
     ),
     Section(
         "windows",
@@ -143,8 +143,8 @@ SECTIONS = (
             _test_bar("rank_ic", "corr(spearman)", 15.0),
             _test_bar("rank_ic", "rank, then corr", 15.0),
         ),
-        "Processor time on one thread, so that other work on the machine does not count; it still takes cache and clock from both "
-        "sides. The pandas peers are the two ways one would write each; the quicker one is the harder bar.",
+        "Processor time on one thread, so that other work on the machine does not count; it still takes cache and clock from "
+        "both sides. The pandas peers are the two ways one would write each; the quicker one is the harder bar.",
     ),
     Section(
         "simulated_market",

@@ -105,7 +105,8 @@ def session_minute(bar_end: pd.Series) -> np.ndarray:
     """Minutes of trading from the open to each bar end: 09:45 → 15, 11:30 → 120, 13:15 → 135, 15:00 → 240."""
     minutes = (bar_end.dt.hour * 60 + bar_end.dt.minute).to_numpy()
     elapsed = np.where(minutes <= 11 * 60 + 30, minutes - (9 * 60 + 30), minutes - 13 * 60 + 120)
-    bad = (elapsed <= 0) | (elapsed > _SESSION_MINUTES)
+    in_break = (minutes > 11 * 60 + 30) & (minutes <= 13 * 60)
+    bad = (elapsed <= 0) | (elapsed > _SESSION_MINUTES) | in_break
     if bad.any():
         raise BadInput(sentence("bar ends outside the session", got=str(bar_end[bad].iloc[0]), expected="09:30–11:30 and 13:00–15:00"))
     return elapsed
