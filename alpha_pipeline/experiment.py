@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from alpha_pipeline.backtest.costs import FlatCosts
+from alpha_pipeline.backtest.execution import UNFILLED
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
 from alpha_pipeline.factors.factor_test import FactorTestSpec
@@ -120,6 +121,8 @@ class PortfolioSpec:
             raise unknown_name("signal", self.signal, list(signals))
         if self.benchmark not in INDICES:
             raise unknown_name("benchmark", self.benchmark, list(INDICES))
+        if self.unfilled not in UNFILLED:
+            raise unknown_name("unfilled", self.unfilled, UNFILLED)
         for constraint in self.optimizer.constraints:
             if constraint.name not in CONSTRAINTS:
                 raise unknown_name("constraint", constraint.name, list(CONSTRAINTS))
@@ -186,13 +189,13 @@ def _flatten(prefix: str, value: Any) -> list[tuple[str, str]]:
     if is_dataclass(value) and not isinstance(value, type):
         for f in fields(value):
             rows += _flatten(f"{prefix}.{f.name}" if prefix else f.name, getattr(value, f.name))
-    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
-        for at, part in enumerate(value):
-            label = getattr(part, "name", type(part).__name__)
-            rows += _flatten(f"{prefix}[{label if label else at}]", part)
-    else:
-        rows.append((prefix, str(value)))
-    return rows
+        return rows or [(prefix, "yes")]  # a constraint without limits, such as long-only
+    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+        names = [str(getattr(part, "name", type(part).__name__)) for part in value]
+        for at, (name, part) in enumerate(zip(names, value, strict=True)):
+            rows += _flatten(f"{prefix}[{name if names.count(name) == 1 else f'{name} {at}'}]", part)
+        return rows
+    return [(prefix, str(value))]
 
 
 def replace_field(spec: ExperimentSpec, dotted: str, value: Any) -> ExperimentSpec:

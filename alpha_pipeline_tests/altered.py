@@ -225,61 +225,68 @@ def manifest_print(manifest: Manifest | None) -> str:
     return "absent" if manifest is None else combine([manifest.content, manifest.source, digest(manifest.meta)])
 
 
-def panel_prints(panel: Panel, until: str = "9999") -> dict[str, str]:
-    """Date → hash of source, checksum and bits of a panel's rows up to ``until``. Columns of names that list later are empty and do not count."""
-    values = panel.values
+@dataclass(frozen=True)
+class Print:
+    """What is known of one partition: the date of its information (ISO; empty for a result without partitions) and its fingerprint."""
+
+    dated: str
+    content: str
+
+
+Prints = dict[str, Print]
+
+
+def panel_prints(panel: Panel) -> Prints:
+    """Date → hash of source, checksum and bits of each row of a panel. Columns of names that list later are empty and do not count."""
+    values, missing = panel.values, panel.spec.dtype == "float32"
     prints = {}
     for at, row in enumerate(panel.rows):
-        if row.date <= until:
-            bits = np.ascontiguousarray(values[at][..., : row.n_symbols])
-            rest = values[at][..., row.n_symbols:]
-            empty = bool(np.isnan(rest).all()) if rest.dtype.kind == "f" else not rest.any()
-            symbols = panel.axis.symbols[: row.n_symbols]
-            prints[row.date] = combine([row.source, row.checksum, content_hash(bits.tobytes()), str(empty), *symbols])
+        data = np.array(values[at])
+        bits = content_hash(np.ascontiguousarray(data[..., : row.n_symbols]).tobytes())
+        rest = data[..., row.n_symbols:]
+        empty = bool(np.isnan(rest).all() if missing else (rest == 0).all())
+        prints[row.date] = Print(row.date, combine([row.source, row.checksum, bits, str(empty), *panel.axis.symbols[: row.n_symbols]]))
     return prints
 
 
-def _table_prints(work: Workspace, asset: str, until: str) -> dict[str, str]:
-    return {key: manifest_print(work.store.manifest(asset, key)) for key in work.store.keys(asset) if key <= until}
+def _table_prints(work: Workspace, asset: str) -> Prints:
+    return {key: Print(key, manifest_print(work.store.manifest(asset, key))) for key in work.store.keys(asset)}
 
 
-def _panel_asset(work: Workspace, asset: str, until: str) -> dict[str, str]:
-    panels = work.panels
-    panel = panels.by_name(PANEL_ASSETS.get(asset) or "label_" + asset.removeprefix("labels/"))
-    prints = panel_prints(panel, until)
-    assert not set(panel.verify()) & set(prints), f"{asset}: bytes of the panel differ from its checksums"
-    return prints
+def _panel_asset(work: Workspace, asset: str) -> Prints:
+    return panel_prints(work.panels.by_name(PANEL_ASSETS.get(asset) or "label_" + asset.removeprefix("labels/")))
 
 
 def _half_year_start(period: str) -> str:
     return f"{period[:4]}-{'01' if period.endswith('H1') else '07'}-01"
 
 
-def _training_set(work: Workspace, asset: str, until: str) -> dict[str, str]:
-    return {period: manifest_print(work.store.manifest(asset, period)) for period in work.store.keys(asset) if _half_year_start(period) <= until}
+def _training_set(work: Workspace, asset: str) -> Prints:
+    return {period: Print(_half_year_start(period), manifest_print(work.store.manifest(asset, period))) for period in work.store.keys(asset)}
 
 
-def _checkpoint(work: Workspace, asset: str, until: str) -> dict[str, str]:
+def _checkpoint(work: Workspace, asset: str) -> Prints:
     model = asset.split("/")[1]
-    periods = [p.name for p in (Path(work.root) / "models" / model).iterdir() if _half_year_start(p.name) <= until]
-    loaded = {period: load_checkpoint(Path(work.root) / checkpoint_name(model, period)) for period in periods}
-    return {period: combine([checkpoint.checkpoint_hash, digest(checkpoint.manifest)]) for period, checkpoint in loaded.items()}
-
-
-def _weeks(work: Workspace, asset: str, until: str) -> dict[str, str]:
     prints = {}
-    for week in work.store.keys(asset):
-        session = rebalance_session(week, work.calendar)
-        if session is not None and session.isoformat() <= until:
-            prints[f"{week} decided {session}"] = manifest_print(work.store.manifest(asset, week))
+    for folder in (Path(work.root) / "models" / model).iterdir():
+        checkpoint = load_checkpoint(Path(work.root) / checkpoint_name(model, folder.name))
+        prints[folder.name] = Print(_half_year_start(folder.name), combine([checkpoint.checkpoint_hash, digest(checkpoint.manifest)]))
     return prints
 
 
-def _bundle(work: Workspace, asset: str, until: str) -> dict[str, str]:
-    return {"bundle": manifest_print(work.store.bundle(asset))}
+def _weeks(work: Workspace, asset: str) -> Prints:
+    prints = {}
+    for week in work.store.keys(asset):
+        session = rebalance_session(week, work.calendar)
+        prints[week] = Print(str(session or week), manifest_print(work.store.manifest(asset, week)))
+    return prints
 
 
-_KINDS: tuple[tuple[str, Callable[[Workspace, str, str], dict[str, str]]], ...] = (
+def _bundle(work: Workspace, asset: str) -> Prints:
+    return {"bundle": Print("", manifest_print(work.store.bundle(asset)))}
+
+
+_KINDS: tuple[tuple[str, Callable[[Workspace, str], Prints]], ...] = (
     (rf"{'|'.join(TABLES)}", _table_prints),
     (rf"{'|'.join(PANEL_ASSETS)}|labels/\w+", _panel_asset),
     (r"models/\w+/training_set", _training_set),
@@ -290,19 +297,24 @@ _KINDS: tuple[tuple[str, Callable[[Workspace, str, str], dict[str, str]]], ...] 
 )
 
 
-def fingerprints(work: Workspace, asset: str, until: str) -> dict[str, str]:
-    """Partition → fingerprint of every partition of an asset whose information is dated on or before ``until``.
+def fingerprints(work: Workspace, asset: str) -> Prints:
+    """Partition → fingerprint and date of its information, for every stored partition of an asset.
 
-    Trade dates up to ``until``; weeks whose signal session is not later; half-years that have begun. A result without partitions has one
-    fingerprint, and it is the caller's business that it was computed with ``end = until``. Raises :class:`UnknownAsset` for an asset of a kind
+    Trade dates are dated by themselves, weeks by their signal session, half-years by their first day (what they hold was known before). That a
+    result without partitions was computed up to the wanted date is the caller's business. Raises :class:`UnknownAsset` for an asset of a kind
     that is not listed here, so that a new one cannot slip by.
     """
     for pattern, prints in _KINDS:
         if re.fullmatch(pattern, asset):
-            return prints(work, asset, until)
+            return prints(work, asset)
     raise UnknownAsset(f"no fingerprint is known for asset '{asset}': add its kind to {__name__}, so that look-ahead through it is tested")
 
 
-def differing(first: dict[str, str], second: dict[str, str]) -> list[str]:
-    """Partitions that are not the same in both."""
+def up_to(prints: Prints, date: str) -> Prints:
+    """The partitions whose information is dated on or before ``date``."""
+    return {key: found for key, found in prints.items() if found.dated <= date}
+
+
+def differing(first: Prints, second: Prints) -> list[str]:
+    """Partitions that are not the same in both, or in one of them only."""
     return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))

@@ -10,8 +10,8 @@ A model is trained on what precedes its half-year, so for it *t* is the last ses
 
 import datetime as dt
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dagster as dg
@@ -24,19 +24,20 @@ from alpha_pipeline.definitions import build_definitions
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.market.schema import TABLES
 from alpha_pipeline.pipeline import factors, ingest, panels, portfolios, reports, training
-from alpha_pipeline.pipeline.session import RunPlan, plan_run
+from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.resources.market import MarketResource
-from alpha_pipeline.training.checkpoint import load_checkpoint
 from alpha_pipeline_tests.altered import (
     NEW_SYMBOL,
     AlteredResource,
+    Prints,
     UnknownAsset,
     altered_after,
     copy_until,
     differing,
     fingerprints,
     panel_names,
+    up_to,
 )
 from alpha_pipeline_tests.conftest import CI_MARKET, TINY, TINY_MODEL, Run
 
@@ -58,7 +59,13 @@ class Worlds:
 
     plain: Workspace
     altered: Workspace
-    plan: RunPlan
+    found: dict[str, tuple[Prints, Prints]] = field(default_factory=dict)
+
+    def prints(self, asset: str) -> tuple[Prints, Prints]:
+        """Fingerprints of an asset in both."""
+        if asset not in self.found:
+            self.found[asset] = fingerprints(self.plain, asset), fingerprints(self.altered, asset)
+        return self.found[asset]
 
 
 def run_steps(resource: MarketResource, end: str, select: tuple[str, ...] = ()) -> None:
@@ -85,7 +92,7 @@ def worlds(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
         run_steps(altered, END, ("Raw", "Train", "Scores", "Rebalance"))
         for resource in (plain, altered):
             run_steps(resource, T, results)
-        yield Worlds(plain.workspace(), altered.workspace(), plan_run(TINY, ci_run.work.calendar, end=END))
+        yield Worlds(plain.workspace(), altered.workspace())
 
 
 class TestAlteredMarket:
@@ -119,26 +126,29 @@ class TestAlteredMarket:
 class TestEveryAsset:
     @pytest.mark.parametrize("asset", ASSETS)
     def test_partitions_up_to_t_are_the_same_bit_for_bit(self, worlds, asset):
-        plain, altered = (fingerprints(work, asset, T) for work in (worlds.plain, worlds.altered))
+        plain, altered = (up_to(prints, T) for prints in worlds.prints(asset))
         assert plain, "nothing to compare"
-        assert "absent" not in plain.values()
+        assert "absent" not in {found.content for found in plain.values()}
         assert differing(plain, altered) == []
 
     @pytest.mark.parametrize("asset", [a for a in PARTITIONED if a not in TRAINED])
-    def test_the_last_compared_partition_is_dated_t(self, worlds, asset):
-        assert max(fingerprints(worlds.plain, asset, T)).endswith(T)
-
-    @pytest.mark.parametrize("asset", [a for a in PARTITIONED if a not in TRAINED])
-    def test_partitions_after_t_differ(self, worlds, asset):
-        """Otherwise the alteration does not reach this asset and its sameness up to t says nothing."""
-        plain, altered = (fingerprints(work, asset, END) for work in (worlds.plain, worlds.altered))
-        after = {key for key in plain if not any(key == known for known in fingerprints(worlds.plain, asset, T))}
-        expected = after if asset not in ("fundamentals",) else {key for key in after if worlds.plain.store.read(asset, key).size}
-        assert expected and expected <= set(differing(plain, altered))
+    def test_partitions_reach_t_and_differ_after_it(self, worlds, asset):
+        """Otherwise the alteration does not reach this asset, and its sameness up to t says nothing."""
+        plain, altered = (up_to(prints, END) for prints in worlds.prints(asset))
+        known = up_to(plain, T)
+        assert max(found.dated for found in known.values()) == T
+        # a session without a report has an empty table in either market
+        later = {key for key in plain.keys() - known if asset != "fundamentals" or len(worlds.plain.store.read(asset, key))}
+        assert later
+        assert later <= set(differing(plain, altered))
 
     def test_an_asset_of_an_unknown_kind_is_an_error(self, worlds):
         with pytest.raises(UnknownAsset, match="'risk/covariance'"):
-            fingerprints(worlds.plain, "risk/covariance", T)
+            fingerprints(worlds.plain, "risk/covariance")
+
+    def test_panels_match_their_checksums(self, worlds):
+        for work in (worlds.plain, worlds.altered):
+            assert [work.panels.by_name(name).verify() for name in panel_names(work)] == [[], [], [], []]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +170,7 @@ class TestTraining:
         training.make_training_set(before_training, TINY_MODEL, PERIOD)
         training.train(before_training, TINY_MODEL, PERIOD, "cpu")
         for asset in TRAINED:
-            plain, altered = (fingerprints(work, asset, BEFORE_PERIOD[:4] + "-07-01") for work in (ci_run.work, before_training))
+            plain, altered = (fingerprints(work, asset) for work in (ci_run.work, before_training))
             assert list(plain) == [PERIOD]
             assert differing(plain, altered) == [], asset
 
@@ -169,77 +179,70 @@ class TestPlantedLookAhead:
     """A step that reads one row too many is found: otherwise none of the above could fail."""
 
     @staticmethod
-    def _remake(worlds: Worlds, table: str, key: str, make) -> list[str]:
-        """Compute one partition anew on both stores and compare; the stored partitions are put back afterwards."""
-        found = []
+    def _remade(worlds: Worlds, monkeypatch: pytest.MonkeyPatch, make: Callable[[Workspace], object]) -> list[pd.DataFrame]:
+        """What a step would store on either store; nothing is stored."""
+        frames: list[pd.DataFrame] = []
         for work in (worlds.plain, worlds.altered):
-            kept = work.store.manifest(table, key)
-            frame = work.store.read(table, key)
-            work.store.write(table, key, frame.iloc[:0], source="stale")
+            monkeypatch.setattr(work.store, "is_current", lambda table, key, source: False)
+            monkeypatch.setattr(work.store, "write", lambda table, key, frame, source="", meta=None: frames.append(frame))
             make(work)
-            found.append(work.store.manifest(table, key).content)
-            work.store.write(table, key, frame, source=kept.source, meta=kept.meta)
-        return found
+        return frames
 
-    def test_remaking_without_a_plant_gives_the_same(self, worlds):
-        found = self._remake(worlds, "signals/tiny/factor", T, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
-        assert found == [worlds.plain.store.manifest("signals/tiny/factor", T).content] * 2
+    def test_remaking_without_a_plant_gives_the_same(self, worlds, monkeypatch):
+        first, second = self._remade(worlds, monkeypatch, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
 
     def test_factor_that_reads_the_next_capitalization(self, worlds, monkeypatch):
         honest = factors._log_cap
         monkeypatch.setattr(factors, "_log_cap", lambda opened, start, stop: honest(opened, start + 1, stop + 1)[:, : len(opened.axis)])
-        first, second = self._remake(worlds, "signals/tiny/factor", T, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
-        assert first != second
+        first, second = self._remade(worlds, monkeypatch, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
+        assert not first.equals(second)
 
     def test_scores_from_windows_that_end_a_day_late(self, worlds, monkeypatch):
         honest = training._windows
         monkeypatch.setattr(training, "_windows", lambda opened, spec, start, stop: honest(opened, spec, start + 1, stop + 1))
-        first, second = self._remake(worlds, "models/tiny/scores", T, lambda work: training.score(work, TINY_MODEL, [T], "cpu"))
-        assert first != second
+        first, second = self._remade(worlds, monkeypatch, lambda work: training.score(work, TINY_MODEL, [T], "cpu"))
+        assert not first.equals(second)
 
     def test_weights_against_the_next_benchmark(self, worlds, monkeypatch):
-        week = "2023-07-31"
-        spec, honest = TINY.portfolios[0], portfolios._benchmark
+        honest = portfolios._benchmark
         monkeypatch.setattr(portfolios, "_benchmark", lambda work, opened, index, key: honest(work, opened, index, "2023-08-07"))
-        # later weeks must not be in the way of the one that is made again: only this one is asked for
-        first, second = self._remake(worlds, f"portfolios/{spec.name}/weights", week, lambda work: portfolios.rebalance(work, spec, [week]))
-        assert first != second
+        # an earlier week would have to exist: the first one has no predecessor
+        monkeypatch.setattr(portfolios, "_previous", lambda work, table, week: None)
+        first, second = self._remade(worlds, monkeypatch, lambda work: portfolios.rebalance(work, TINY.portfolios[0], ["2023-07-31"]))
+        assert not first.equals(second)
 
-    def test_label_stored_at_its_formation(self, worlds, monkeypatch, tmp_path):
-        """The classic: row t holds the return that begins at t."""
-        spec = ForwardReturn(horizon=1)
-        prints = []
+    def test_panel_rows_stored_a_session_early(self, worlds, tmp_path):
+        """And the labels made of them: row t then holds a return that ends after t."""
+        label = ForwardReturn(horizon=1)
+        stored = []
         for name, work in (("plain", worlds.plain), ("altered", worlds.altered)):
             shutil.copytree(Path(work.root) / "panels", tmp_path / name / "panels")
             copied = Workspace(work.market, str(tmp_path / name), work.source)
-            self._shift_daily(copied)
-            panels.extend_labels(copied, [d for d in copied.panels.daily.dates if d <= T], spec)
-            prints.append(fingerprints(copied, f"labels/{spec.name}", T))
-        assert differing(*prints) == [T]
-
-    @staticmethod
-    def _shift_daily(work: Workspace) -> None:
-        """Rewrite the daily panel with every row one session late: what a store keyed by the wrong date would hold."""
-        opened = work.panels
-        values, rows = np.array(opened.daily.values), list(opened.daily.rows)
-        opened.daily.truncate(rows[0].date)
-        with opened.daily.appending() as appended:
-            for at, row in enumerate(rows[:-1]):
-                appended.add(row.date, values[at + 1], row.source)
+            daily = copied.panels.daily
+            values, rows = np.array(daily.values), list(daily.rows)
+            daily.truncate(rows[0].date)
+            with daily.appending() as appended:
+                for at, row in enumerate(rows[:-1]):
+                    appended.add(row.date, values[at + 1], row.source)
+            panels.extend_labels(copied, [date for date in copied.panels.daily.dates if date <= T], label)
+            stored.append(copied)
+        for asset in ("daily_panel", f"labels/{label.name}"):
+            assert differing(*(up_to(fingerprints(work, asset), T) for work in stored)) == [T]
 
     def test_training_on_windows_of_the_half_year(self, ci_run, before_training, monkeypatch, tmp_path):
         spec = replace(TINY_MODEL, name="planted", seeds=(0,), training=replace(TINY_MODEL.training, max_epochs=1))
         honest = training._windows
         shift = 15  # the last sample precedes the half-year by its purge gap, ten to fourteen sessions
         monkeypatch.setattr(training, "_windows", lambda opened, model, start, stop: honest(opened, model, start + shift, stop + shift))
-        hashes = []
+        prints = []
         for name, work in (("plain", ci_run.work), ("altered", before_training)):
             shutil.copytree(Path(work.root) / "panels", tmp_path / name / "panels")
             copied = Workspace(work.market, str(tmp_path / name), work.source)
             training.make_training_set(copied, spec, PERIOD)
             training.train(copied, spec, PERIOD, "cpu")
-            hashes.append(load_checkpoint(tmp_path / name / training.checkpoint_name(spec.name, PERIOD)).checkpoint_hash)
-        assert hashes[0] != hashes[1]
+            prints.append(fingerprints(copied, f"models/{spec.name}/checkpoint"))
+        assert differing(*prints) == [PERIOD]
 
     def test_every_panel_is_covered_by_an_asset(self, worlds):
         covered = {"status", "daily", "intraday_15m"} | {"label_" + a.removeprefix("labels/") for a in ASSETS if a.startswith("labels/")}

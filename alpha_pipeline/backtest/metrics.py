@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from alpha_pipeline import returns as series
 from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
 
-PERIODS_PER_YEAR = 252
 SUMMARY_COLUMNS = (
     "annualized_return", "annualized_volatility", "sharpe", "max_drawdown", "annualized_excess_return", "tracking_error",
     "excess_max_drawdown", "information_ratio", "calmar", "monthly_win_rate", "mean_turnover_two_sided",
@@ -32,13 +32,12 @@ def annualized_return(returns: npt.ArrayLike) -> float:
     >>> round(annualized_return([0.001] * 252), 4)
     0.2864
     """
-    values = _daily(returns, 1)
-    return float(np.prod(1.0 + values) ** (PERIODS_PER_YEAR / len(values)) - 1.0)
+    return series.annualized_return(_daily(returns, 1))
 
 
 def annualized_volatility(returns: npt.ArrayLike) -> float:
     """std(r, ddof=1)·√252 of daily decimals; of excess returns it is the tracking error."""
-    return float(np.std(_daily(returns, 2), ddof=1) * math.sqrt(PERIODS_PER_YEAR))
+    return series.annualized_volatility(_daily(returns, 2))
 
 
 def ratio(gain: float, risk: float) -> float:
@@ -52,7 +51,7 @@ def drawdowns(returns: npt.ArrayLike) -> Floats:
     >>> drawdowns([0.10, -0.10, 0.05]).round(4).tolist()
     [0.0, 0.1, 0.055]
     """
-    nav = np.cumprod(1.0 + _daily(returns, 1))
+    nav = series.net_asset_value(_daily(returns, 1))
     return np.asarray(1.0 - nav / np.maximum(np.maximum.accumulate(nav), 1.0))
 
 
@@ -63,8 +62,8 @@ def max_drawdown(returns: npt.ArrayLike) -> float:
 
 def monthly_win_rate(excess_returns: npt.ArrayLike, trade_dates: npt.ArrayLike) -> float:
     """Share of calendar months (partial ones count) with a compounded excess return above 0."""
-    months = _compounded(excess_returns, trade_dates, "M")
-    return float((months > 0.0).mean())
+    excess = _daily(excess_returns, 1)
+    return series.monthly_win_rate(excess, np.zeros(len(excess)), np.asarray(trade_dates, dtype="datetime64[s]"))
 
 
 def implied_excess_return(
@@ -190,13 +189,6 @@ def _daily(returns: npt.ArrayLike, least: int) -> Floats:
             sentence("daily return is missing", where=f"row {first}", got=values[first], next_step="Metrics never skip a day.")
         )
     return values
-
-
-def _compounded(returns: npt.ArrayLike, trade_dates: npt.ArrayLike, unit: str) -> Floats:
-    """Compounded return of each calendar month (``M``) or year (``Y``) that has a day."""
-    values = _daily(returns, 1)
-    periods = np.asarray(trade_dates, dtype="datetime64[s]").astype(f"datetime64[{unit}]")
-    return np.array([np.prod(1.0 + values[periods == period]) - 1.0 for period in np.unique(periods)])
 
 
 def _mean_turnover(daily: pd.DataFrame) -> float:

@@ -193,7 +193,7 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
     benchmark = np.where(np.isnan(stock_returns), 0.0, benchmark)
     result = attribute(
         np.array(days, dtype="datetime64[D]"), weights, benchmark, stock_returns, model.exposures[before], model.industry[before],
-        model.factor_returns[rows], style_names=tuple(STYLES), industry_names=tuple(panels.axis.industries),
+        model.factor_returns[rows], style_names=tuple(STYLES), industry_names=model.industry_names,
         portfolio_return=daily["portfolio_return"].to_numpy(), benchmark_return=daily["benchmark_return"].to_numpy(), cost=daily["cost"].to_numpy(),
     )
     step(f"attribution {spec.name}", 1, 1)
@@ -211,6 +211,7 @@ class _RiskModel:
     exposures: np.ndarray
     industry: np.ndarray
     factor_returns: np.ndarray
+    industry_names: tuple[str, ...]
     frame: pd.DataFrame
     mean_r_squared: float
 
@@ -224,13 +225,15 @@ def _risk_model(panels: MarketPanels, start: int, stop: int) -> _RiskModel:
     turnover = panels.daily.field("turn", start, stop).astype(np.float64)
     universe = panels.universe(UniverseSpec(), start, stop)
     industry = panels.industry(start, stop)
+    # the axis also knows industries that first appear after the range; codes are given in order of appearance
+    industry_names = tuple(panels.axis.industries[: int(industry.max(initial=-1)) + 1])
     inputs = StyleInputs(returns, np.where(cap > 0, cap, np.nan), turnover, universe)
     styles = style_exposures(inputs, industry)
     estimated = estimate_factor_returns(returns, styles.values, industry, inputs.total_cap, universe, style_names=styles.names,
-                                        industry_names=tuple(panels.axis.industries))
+                                        industry_names=industry_names)
     frame = estimated.frame(np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"))
     known = estimated.r_squared[~np.isnan(estimated.r_squared)]
-    return _RiskModel(returns, styles.values, industry, estimated.values, frame, float(known.mean()) if len(known) else float("nan"))
+    return _RiskModel(returns, styles.values, industry, estimated.values, industry_names, frame, float(known.mean()) if len(known) else float("nan"))
 
 
 def read_backtest(work: Workspace, portfolio: str) -> tuple[Manifest, dict[str, pd.DataFrame]]:
