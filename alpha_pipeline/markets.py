@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ import pandas as pd
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence, unknown_name
 from alpha_pipeline.market.calendar import TradingCalendar, as_date
+from alpha_pipeline.market.checks import CHECKS, validate_overrides
+from alpha_pipeline.market.schema import TABLES
 from alpha_pipeline.sources.base import MarketSource, SourceDescription
 
 DEFAULT_MARKET = "demo"
@@ -95,11 +98,7 @@ def load_market(name_or_file: str) -> MarketConfig:
         raise unknown_name("market", name_or_file, [*MARKETS, "a path to a .toml file"])
     if not path.is_file():
         raise MissingData(sentence("market file does not exist", where=name_or_file, next_step="Check the path given with --market."))
-    try:
-        raw = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidSpec(sentence(f"not valid TOML: {error}", where=name_or_file)) from error
-    return _from_toml(raw, path)
+    return _from_toml(_read_toml(path), path)
 
 
 def _from_toml(raw: dict[str, Any], path: Path) -> MarketConfig:
@@ -110,30 +109,71 @@ def _from_toml(raw: dict[str, Any], path: Path) -> MarketConfig:
     source = str(raw.get("source", "files"))
     if source not in SOURCES:
         raise unknown_name("source", source, list(SOURCES))
-    common = {"name": str(raw["name"]), "source": source, "start": as_date(raw["start"]), "end": as_date(raw["end"]), "file": str(path),
-              "description": str(raw.get("description", raw.get("summary", "")))}
-    if source == "files" and "map" not in raw:
-        return MarketConfig(**common, checks=_texts(raw, "checks"))  # every other key belongs to the column map, which checks it
-    allowed = ("name", "source", "start", "end", "description", "checks", *(("map", "without") if source == "files" else ("simulated",)))
-    for key in raw:
-        if key not in allowed:
-            raise unknown_name(f"field in {path.name}", key, list(allowed))
-    if source == "files":
-        column_map = path.parent / str(raw["map"])
-        if not column_map.is_file():
-            raise MissingData(sentence("the column map does not exist", where=str(path), got=str(column_map)))
-        checks = _texts(tomllib.loads(column_map.read_text()), "checks") | _texts(raw, "checks")
-        return MarketConfig(**common, checks=checks, column_map=str(column_map), without=tuple(str(t) for t in raw.get("without", [])))
-    simulated = raw.get("simulated", {})
+    is_column_map = source == "files" and "map" not in raw
+    if not is_column_map:  # every other key of a column map belongs to it, and is checked when it is read
+        own = ("map", "without") if source == "files" else ("simulated",)
+        _refuse_unknown(f"field in {path.name}", raw, ["name", "source", "start", "end", "description", "checks", *own])
+    market = MarketConfig(
+        _folder_name(raw["name"], path), source, _day(raw, "start", path), _day(raw, "end", path), file=str(path),
+        description=str(raw.get("description", raw.get("summary", ""))), checks=_checks(raw, path),
+    )
+    if market.start > market.end:
+        raise InvalidSpec(sentence("start is after end", where=str(path), got=f"{market.start} … {market.end}"))
+    if is_column_map:
+        return market
+    if source == "simulated":
+        return replace(market, simulated=_simulated_settings(raw.get("simulated", {}), path))
+    column_map = path.parent / str(raw["map"])
+    if not column_map.is_file():
+        raise MissingData(sentence("the column map does not exist", where=str(path), got=str(column_map)))
+    without = tuple(str(table) for table in raw.get("without", []))
+    _refuse_unknown(f"table in 'without' of {path.name}", without, list(TABLES))
+    checks = {**_checks(_read_toml(column_map), column_map), **market.checks}
+    return replace(market, checks=checks, column_map=str(column_map), without=without)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSpec(sentence(f"not valid TOML: {error}", where=str(path))) from error
+
+
+def _refuse_unknown(kind: str, names: Iterable[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, name, known)
+
+
+def _folder_name(name: object, path: Path) -> str:
+    """The market's name, which is also the name of the folder of its data."""
+    if not isinstance(name, str) or re.fullmatch(r"\w[\w.-]*", name) is None:
+        raise InvalidSpec(sentence("name cannot be the name of a folder", where=str(path), got=repr(name), expected="letters, digits, _ and -"))
+    return name
+
+
+def _day(raw: Mapping[str, Any], key: str, path: Path) -> dt.date:
+    if not isinstance(raw[key], dt.date):
+        raise InvalidSpec(sentence(f"{key} is not a date", where=str(path), got=repr(raw[key]), expected="a date without quotes: 2024-01-05"))
+    return as_date(raw[key])
+
+
+def _checks(raw: Mapping[str, Any], path: Path) -> dict[str, str]:
+    overrides = raw.get("checks", {})
+    if not isinstance(overrides, dict):
+        raise InvalidSpec(sentence("checks is not a table", where=str(path), got=repr(overrides), expected='[checks] with lines such as coverage = "warn"'))
+    texts = {str(name): str(severity) for name, severity in overrides.items()}
+    validate_overrides(texts, CHECKS)
+    return texts
+
+
+def _simulated_settings(raw: Mapping[str, Any], path: Path) -> SimulatedSettings:
     known = [f.name for f in fields(SimulatedSettings)]
-    for key in simulated:
-        if key not in known:
-            raise unknown_name("field of [simulated]", key, known)
-    return MarketConfig(**common, checks=_texts(raw, "checks"), simulated=SimulatedSettings(**simulated))
-
-
-def _texts(raw: Mapping[str, Any], key: str) -> dict[str, str]:
-    return {str(k): str(v) for k, v in raw.get(key, {}).items()}
+    _refuse_unknown("field of [simulated]", raw, known)
+    for name, value in raw.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise InvalidSpec(sentence(f"{name} of [simulated] is not a whole number", where=str(path), got=repr(value)))
+    return SimulatedSettings(**raw)
 
 
 def _simulated(config: MarketConfig) -> MarketSource:

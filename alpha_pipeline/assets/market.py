@@ -120,4 +120,4 @@ def _coverage_picture(written: dict[str, int], table: str) -> str:
     from alpha_pipeline.reporting.plots import coverage_plot
 
     frame = pd.DataFrame({"trade_date": pd.to_datetime(list(written)), "n_rows": list(written.values())})
-    return thumbnail_markdown(coverage_plot(frame).figure, alt=f"rows of {table} by date")
+    return thumbnail_markdown(coverage_plot(frame), alt=f"rows of {table} by date")

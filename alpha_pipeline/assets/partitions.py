@@ -34,7 +34,7 @@ def market_axes(market: MarketConfig, calendar: TradingCalendar) -> Axes:
     first, last = calendar.first, calendar.last
     weekdays = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
     closed = np.setdiff1d(weekdays[np.is_busday(weekdays)], calendar.sessions)
-    exclusions = ["0 0 * * 0,6", *(dt.datetime.combine(as_date(day), dt.time()) for day in closed)]
+    exclusions: list[str | dt.datetime] = ["0 0 * * 0,6", *(dt.datetime.combine(as_date(day), dt.time()) for day in closed)]
     trade_dates = dg.DailyPartitionsDefinition(
         start_date=first.isoformat(), end_date=(last + dt.timedelta(days=1)).isoformat(), timezone=TIMEZONE, end_offset=1, exclusions=exclusions,
     )

@@ -58,7 +58,7 @@ def _backtest_metadata(frames: dict, meta: dict) -> dict:
     axes = excess_nav_plot({"excess NAV": frames["daily"]})
     summary = meta["summary"]
     return {
-        "excess NAV": dg.MetadataValue.md(thumbnail_markdown(axes.figure, alt="excess NAV")), "summary": frame_table(frames["summary"].T.reset_index()),
+        "excess NAV": dg.MetadataValue.md(thumbnail_markdown(axes, alt="excess NAV")), "summary": frame_table(frames["summary"].T.reset_index()),
         "annualized excess return": summary["annualized_excess_return"], "information ratio": summary["information_ratio"],
         "range": f"{meta['start']} … {meta['end']}", "conventions": dg.MetadataValue.json(meta["conventions"]),
     }
@@ -71,6 +71,6 @@ def _attribution_metadata(frames: dict, meta: dict) -> dict:
 
     shown = attribution_frames(frames)
     return {
-        "attribution": dg.MetadataValue.md(thumbnail_markdown(attribution_bars_plot(shown.summary).figure, alt="attribution")),
+        "attribution": dg.MetadataValue.md(thumbnail_markdown(attribution_bars_plot(shown.summary), alt="attribution")),
         "summary": frame_table(shown.summary), "mean R²": meta["mean_r_squared"], "range": f"{meta['start']} … {meta['end']}",
     }

@@ -49,7 +49,7 @@ def _test_metadata(tests: dict, meta: dict) -> dict:
     layers = layers_plot(next(iter(tests.values()))["layers_daily"], new_axes())
     metadata = {
         "summary": frame_table(summary[columns]), "range": f"{meta['start']} … {meta['end']}",
-        "cumulative RankIC": dg.MetadataValue.md(thumbnail_markdown(axes.figure, alt="cumulative RankIC", max_kb=40)),
-        "layers": dg.MetadataValue.md(thumbnail_markdown(layers.figure, alt="relative NAV of the layers", max_kb=40)),
+        "cumulative RankIC": dg.MetadataValue.md(thumbnail_markdown(axes, alt="cumulative RankIC", max_kb=40)),
+        "layers": dg.MetadataValue.md(thumbnail_markdown(layers, alt="relative NAV of the layers", max_kb=40)),
     }
     return metadata | {f"not tested in {universe}": reason for universe, reason in meta["skipped"].items()}

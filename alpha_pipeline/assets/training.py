@@ -102,7 +102,7 @@ def _checkpoint_metadata(checkpoint: Any, period: str, device: str, trained: boo
         "period": period, "device": device, "trained now": trained, "checkpoint hash": checkpoint.checkpoint_hash, "best": best,
         "seconds": float(history["seconds"].sum()), "samples": sum(manifest.n_samples.values()),
         "training": " … ".join(manifest.train_range), "validation": " … ".join(manifest.valid_range),
-        "training curve": dg.MetadataValue.md(thumbnail_markdown(training_plot(curve).figure, alt=f"training curve, seed {manifest.seeds[0]}")),
+        "training curve": dg.MetadataValue.md(thumbnail_markdown(training_plot(curve), alt=f"training curve, seed {manifest.seeds[0]}")),
     }
 
 

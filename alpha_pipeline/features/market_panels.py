@@ -52,7 +52,8 @@ class MarketPanels:
     def universe(self, spec: UniverseSpec, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Mask (n_dates, n_stocks) of a universe for a range of rows of the status panel."""
         status = self.status
-        return universe_mask(*(status.field(name, start, stop) for name in ("flags", "listed_days", "membership")), spec)
+        flags, listed_days, membership = (status.field(name, start, stop) for name in ("flags", "listed_days", "membership"))
+        return universe_mask(flags, listed_days, membership, spec)
 
     def industry(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Industry codes (n_dates, n_stocks) into ``axis.industries``, −1 where unknown."""

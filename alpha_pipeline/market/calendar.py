@@ -21,7 +21,7 @@ def as_date(value: str | dt.date | np.datetime64) -> dt.date:
         return value.date()
     if isinstance(value, dt.date):
         return value
-    return dt.date.fromisoformat(str(np.datetime64(value, "D")))
+    return dt.date.fromisoformat(str(value.astype("datetime64[D]") if isinstance(value, np.datetime64) else value))
 
 
 @dataclass(frozen=True, eq=False)
