@@ -14,6 +14,7 @@ from alpha_pipeline.markets import DATA_ROOT_VARIABLE, DEFAULT_MARKET, MARKET_VA
 
 if TYPE_CHECKING:
     import dagster as dg
+    from rich.table import Table
 
     from alpha_pipeline.pipeline.workspace import Workspace
 
@@ -106,6 +107,13 @@ def _prepare_home(market: str) -> Path:
     return home
 
 
+def _print(table: "Table") -> None:
+    """A table in the width of the terminal, or as wide as it needs to be where the output is read by another program."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
 # ---------------------------------------------------------------- commands
 
 
@@ -137,7 +145,8 @@ def _run(options: argparse.Namespace) -> int:
 
     Console().print(summary_table(load_report_inputs(work, spec)))
     path = work.store.bundle_path(f"reports/{spec.name}", "report.html")
-    console.print(f"report: {path}\nfinished in {time.monotonic() - started:.0f} s; see it all with: alpha-pipeline ui --market {options.market}")
+    console.print(f"report: {path}\nfinished in {time.monotonic() - started:.0f} s; see it all with: alpha-pipeline ui --market {options.market}",
+                  soft_wrap=True)  # a path broken into two lines cannot be copied
     return 0
 
 
@@ -190,6 +199,7 @@ def _sql(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     work, defs, instance = _open(options)
     from rich.console import Console
+    from rich.markup import escape
 
     from alpha_pipeline.assets import runner
     from alpha_pipeline.assets.stored_checks import check_stored
@@ -208,7 +218,8 @@ def _check(options: argparse.Namespace) -> int:
         mark = "[green]pass[/green]" if evaluation.passed else f"[red]FAIL[/red] {evaluation.severity.value}"
         if not evaluation.passed:
             n_failed += evaluation.severity.value == "ERROR"
-            console.print(f"{mark}  {evaluation.asset_key.to_user_string()}.{evaluation.check_name}: {evaluation.description}")
+            console.print(f"{mark}  {evaluation.asset_key.to_user_string()}.{evaluation.check_name}: {escape(evaluation.description or '')}",
+                          soft_wrap=True)
         elif sys.stdout.isatty():
             console.print(f"{mark}  {evaluation.asset_key.to_user_string()}.{evaluation.check_name}")
     console.print(f"{len(chosen)} trade date(s) checked, {n_failed} blocking failure(s)")
@@ -216,7 +227,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _experiments(options: argparse.Namespace) -> int:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from alpha_pipeline.experiments import EXPERIMENTS, experiment
@@ -226,18 +237,17 @@ def _experiments(options: argparse.Namespace) -> int:
         table.add_column("setting")
         table.add_column("value")
         for row in experiment(options.experiment).describe():
-            table.add_row(*row)
+            table.add_row(*(escape(text) for text in row))  # brackets are names here, not markup
     else:
         for column in ("name", "system", "out of sample", "models", "portfolios", "what"):
             table.add_column(column)
         for spec in EXPERIMENTS.values():
             table.add_row(spec.name, spec.system, f"{spec.start} … {spec.end}", str(len(spec.models)), str(len(spec.portfolios)), spec.title)
-    Console().print(table)
+    _print(table)
     return 0
 
 
 def _markets(options: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None)
@@ -245,7 +255,7 @@ def _markets(options: argparse.Namespace) -> int:
         table.add_column(column)
     for market in MARKETS.values():
         table.add_row(market.name, market.source, f"{market.start} … {market.end}", market.description)
-    Console().print(table)
+    _print(table)
     return 0
 
 

@@ -80,8 +80,8 @@ MARKETS: dict[str, MarketConfig] = {
                      description="300 simulated stocks, two years, 15-minute bars: what `make demo` runs on"),
         MarketConfig("ci", "simulated", dt.date(2023, 1, 3), dt.date(2023, 9, 28), SimulatedSettings(60, 11),
                      description="60 simulated stocks, nine months: the market of the tests"),
-        MarketConfig("simulated", "simulated", dt.date(2019, 1, 2), dt.date(2022, 12, 30), SimulatedSettings(800, 7),
-                     description="800 simulated stocks, four years: research on planted alpha"),
+        MarketConfig("simulated", "simulated", dt.date(2019, 1, 2), dt.date(2023, 12, 29), SimulatedSettings(800, 7),
+                     description="800 simulated stocks, five years, regime switch in spring 2023: research on planted alpha"),
     )
 }
 
@@ -161,7 +161,8 @@ def _day(raw: Mapping[str, Any], key: str, path: Path) -> dt.date:
 def _checks(raw: Mapping[str, Any], path: Path) -> dict[str, str]:
     overrides = raw.get("checks", {})
     if not isinstance(overrides, dict):
-        raise InvalidSpec(sentence("checks is not a table", where=str(path), got=repr(overrides), expected='[checks] with lines such as coverage = "warn"'))
+        raise InvalidSpec(sentence("checks is not a table", where=str(path), got=repr(overrides),
+                                   expected='[checks] with lines such as coverage = "warn"'))
     texts = {str(name): str(severity) for name, severity in overrides.items()}
     validate_overrides(texts, CHECKS)
     return texts

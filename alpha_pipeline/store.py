@@ -266,7 +266,8 @@ class Store:
         got = content_hash(data)
         if got != expected:
             raise CorruptPartition(sentence("the bytes on disk do not match the manifest", where=where, got=f"hash {got[:12]}, {len(data)} bytes",
-                                            expected=f"hash {expected[:12]}", next_step="Materialize the partition again (a raw table with --refresh)."))
+                                            expected=f"hash {expected[:12]}",
+                                            next_step="Materialize the partition again (a raw table with --refresh)."))
         return data
 
 

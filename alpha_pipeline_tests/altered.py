@@ -211,7 +211,7 @@ def copy_until(work: Workspace, root: Path, tables: Sequence[str], last: str, *,
 # ------------------------------------------------------------------------------------------------------------------------- fingerprints
 
 
-class UnknownAsset(AssertionError):
+class UnknownAssetError(AssertionError):
     """The graph has an asset of which these tests do not know what it stores."""
 
 
@@ -301,13 +301,13 @@ def fingerprints(work: Workspace, asset: str) -> Prints:
     """Partition → fingerprint and date of its information, for every stored partition of an asset.
 
     Trade dates are dated by themselves, weeks by their signal session, half-years by their first day (what they hold was known before). That a
-    result without partitions was computed up to the wanted date is the caller's business. Raises :class:`UnknownAsset` for an asset of a kind
+    result without partitions was computed up to the wanted date is the caller's business. Raises :class:`UnknownAssetError` for an asset of a kind
     that is not listed here, so that a new one cannot slip by.
     """
     for pattern, prints in _KINDS:
         if re.fullmatch(pattern, asset):
             return prints(work, asset)
-    raise UnknownAsset(f"no fingerprint is known for asset '{asset}': add its kind to {__name__}, so that look-ahead through it is tested")
+    raise UnknownAssetError(f"no fingerprint is known for asset '{asset}': add its kind to {__name__}, so that look-ahead through it is tested")
 
 
 def up_to(prints: Prints, date: str) -> Prints:

@@ -3,7 +3,6 @@
 import datetime as dt
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, LINEAR_BLEND, ORACLE, enhanced, signal_of
 from alpha_pipeline.pipeline.session import RunPlan, plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
-from alpha_pipeline.resources.event_storage import BATCH_SIZE, BATCH_SIZE_VARIABLE
 from alpha_pipeline.resources.market import MarketResource
 from alpha_pipeline.training.periods import WalkForward
 
@@ -60,20 +58,8 @@ def run_on(root: Path, instance: dg.DagsterInstance, resource: MarketResource | 
     return Run(work, defs, instance, spec, plan)
 
 
-@contextmanager
-def instance_at(home: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance with the settings that the command line uses."""
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text((Path(runner.__file__).parents[1] / "resources" / "dagster.yaml").read_text())
-    os.environ["ALPHA_PIPELINE_EVENTS"] = str(home / "history")
-    os.environ[BATCH_SIZE_VARIABLE] = str(BATCH_SIZE)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
-
-
 @pytest.fixture(scope="session")
 def ci_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The tiny experiment, run once. Read only: a test that writes makes its own."""
-    root = tmp_path_factory.mktemp("ci")
-    with instance_at(root / "dagster") as instance:
-        yield run_on(root / "market", instance)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield run_on(tmp_path_factory.mktemp("ci") / "market", instance)

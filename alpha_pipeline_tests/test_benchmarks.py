@@ -20,11 +20,11 @@ from alpha_pipeline.training.periods import WalkForward
 from benchmarks import factor_tests, linear_factors, optimizer, panels, recovery, recovery_tables, run_all, training_step, windows
 from benchmarks.recovery import Measured
 
-TOY = MarketConfig("toy", "simulated", dt.date(2023, 1, 3), dt.date(2023, 7, 31), SimulatedSettings(40, 11))
+TOY = MarketConfig("toy", "simulated", dt.date(2023, 3, 1), dt.date(2023, 7, 31), SimulatedSettings(40, 11))
 TOY_MODEL = replace(
     recovery.MODEL,
     seeds=(0, 1),
-    walk=WalkForward(train_start=dt.date(2023, 1, 1), min_train_dates=4, min_valid_dates=1),
+    walk=WalkForward(train_start=dt.date(2023, 3, 1), min_train_dates=2, min_valid_dates=1),
     training=replace(recovery.MODEL.training, max_epochs=1, patience=1),
 )
 
@@ -87,16 +87,16 @@ class TestExamples:
 
 class TestProperties:
     def test_published_factors_use_nothing_later(self, recovered: tuple[Path, Measured]) -> None:
-        """The factors of the first 100 rows are the same when only these rows exist."""
+        """The factors of the first 80 rows are the same when only these rows exist."""
         root, _ = recovered
         opened = Workspace(TOY, str(root / TOY.name)).panels
         whole = linear_factors.published_factors(opened)
         for panel in (opened.daily, opened.intraday_15m):
-            panel.rows = panel.rows[:100]
+            panel.rows = panel.rows[:80]
         early = linear_factors.published_factors(opened)
         for name in linear_factors.NAMES:
             assert np.isfinite(early[name][-1]).mean() > 0.5, name
-            assert np.allclose(early[name], whole[name][:100], equal_nan=True), name
+            assert np.allclose(early[name], whole[name][:80], equal_nan=True), name
 
     def test_daily_branch_is_not_the_whole_score(self, recovered: tuple[Path, Measured]) -> None:
         _, found = recovered

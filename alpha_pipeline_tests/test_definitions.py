@@ -94,9 +94,14 @@ class TestSnapshot:
     def test_nothing_moved(self, graph):
         frozen, now = json.loads(SNAPSHOT.read_text()), snapshot(graph)
         difference = [
-            *(f"new: {name}" for name in sorted(now.keys() - frozen.keys())), *(f"gone: {name}" for name in sorted(frozen.keys() - now.keys())),
-            *(f"{name}.{part}: {frozen[name][part]} -> {now[name][part]}" for name in sorted(now.keys() & frozen.keys())
-              for part in now[name] if now[name][part] != frozen[name].get(part)),
+            *(f"new: {name}" for name in sorted(now.keys() - frozen.keys())),
+            *(f"gone: {name}" for name in sorted(frozen.keys() - now.keys())),
+            *(
+                f"{name}.{part}: {frozen[name][part]} -> {now[name][part]}"
+                for name in sorted(now.keys() & frozen.keys())
+                for part in now[name]
+                if now[name][part] != frozen[name].get(part)
+            ),
         ]
         assert not difference, f"the graph differs from {SNAPSHOT.name}; if that is meant: {UPDATE}\n" + "\n".join(difference)
 
@@ -118,7 +123,9 @@ class TestEveryAsset:
         place = {group: at for at, group in enumerate(GROUPS)}
         for node in graph.asset_nodes:
             for parent in node.parent_keys:
-                assert place[graph.get(parent).group_name] <= place[node.group_name], f"{node.key.to_user_string()} depends on {parent.to_user_string()}"
+                assert place[graph.get(parent).group_name] <= place[node.group_name], (
+                    f"{node.key.to_user_string()} depends on {parent.to_user_string()}"
+                )
 
     def test_every_group_is_used(self, graph):
         assert {node.group_name for node in graph.asset_nodes} == set(GROUPS)

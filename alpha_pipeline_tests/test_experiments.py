@@ -40,10 +40,30 @@ PORTFOLIO_LABELS = {"name", "published"}
 
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
-    "network": "gru_mixed", "tensors": ("daily",), "settings": (("hidden", 16),), "entry": "next_vwap", "base": CSI500, "validation": "blocks",
-    "loss": "mse", "batch_mode": "shuffled", "metric": "rank_ic", "seeds": (0, 1, 3), "signal": "linear_blend", "benchmark": "000300.SH",
-    "style": "momentum", "sided": "one", "solver": "clarabel", "on_infeasible": "raise", "unfilled": "cash", "every": 5,
-    "return_entry": "next_vwap", "test_universes": ("all",), "tags": ("a tag",), "panel": "intraday_15m", "fields": ("open", "close"), "scale": "mean",
+    "network": "gru_mixed",
+    "tensors": ("daily",),
+    "settings": (("hidden", 16),),
+    "entry": "next_vwap",
+    "base": CSI500,
+    "validation": "blocks",
+    "loss": "mse",
+    "batch_mode": "shuffled",
+    "metric": "rank_ic",
+    "seeds": (0, 1, 3),
+    "signal": "linear_blend",
+    "benchmark": "000300.SH",
+    "style": "momentum",
+    "sided": "one",
+    "solver": "clarabel",
+    "on_infeasible": "raise",
+    "unfilled": "cash",
+    "every": 5,
+    "return_entry": "next_vwap",
+    "test_universes": ("all",),
+    "tags": ("a tag",),
+    "panel": "intraday_15m",
+    "fields": ("open", "close"),
+    "scale": "mean",
 }
 
 
@@ -75,7 +95,7 @@ def variants(spec: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield name, replace(spec, **{field.name: value[:-1]}) if not _is_needed(value[-1]) else replace(spec, **{field.name: value[::-1]})
             for at, item in enumerate(value):
                 for inner, part in variants(item, f"{name}[{at}]."):
-                    yield inner, replace(spec, **{field.name: (*value[:at], part, *value[at + 1:])})
+                    yield inner, replace(spec, **{field.name: (*value[:at], part, *value[at + 1 :])})
         else:
             yield name, replace(spec, **{field.name: changed(field.name, value)})
 
@@ -160,8 +180,14 @@ class TestDigests:
             assert spec.digest() != DEMO.digest(), name
         for kind in (WalkForward, TrainingSpec, ForwardReturn, UniverseSpec, ModelSpec, SignalSpec, PortfolioSpec, EnhancedIndexSpec, TurnoverLimit):
             for field in fields(kind):
-                assert any(name == field.name or name.endswith(f".{field.name}") or name.startswith(f"{field.name}.") or f".{field.name}." in name
-                           or f".{field.name}[" in name for name in names), f"{kind.__name__}.{field.name} was not varied"
+                assert any(
+                    name == field.name
+                    or name.endswith(f".{field.name}")
+                    or name.startswith(f"{field.name}.")
+                    or f".{field.name}." in name
+                    or f".{field.name}[" in name
+                    for name in names
+                ), f"{kind.__name__}.{field.name} was not varied"
 
     def test_labels_are_documented_as_such(self):
         assert "share its checkpoints" in inspect.getdoc(ModelSpec.training_digest)
@@ -225,23 +251,35 @@ class TestErrors:
         with pytest.raises(InvalidSpec, match=r"model 'demo_incremental': the network reads other tensors \(got daily, expected"):
             network_config(replace(DEMO_MODEL, tensors=("daily",)))
 
-    @pytest.mark.parametrize(("part", "error", "message"), [
-        ({"models": (replace(DEMO_MODEL, tensors=("dayly",)),)}, UnknownName, "unknown tensor 'dayly'.*Did you mean 'daily'"),
-        ({"models": (replace(DEMO_MODEL, seeds=(1, 1)),)}, InvalidSpec, "model 'demo_incremental': seeds must be distinct and at least one"),
-        ({"models": (replace(DEMO_MODEL, seeds=()),)}, InvalidSpec, "seeds must be distinct and at least one"),
-        ({"models": (replace(DEMO_MODEL, label=ForwardReturn(lag=1)),)}, InvalidSpec,
-         r"purge is shorter than the label reaches \(got gap 10 sessions, expected at least 11 \(label r10_lag1\)\)"),
-        ({"models": (DEMO_MODEL, DEMO_MODEL)}, InvalidSpec, "experiment 'demo': model 'demo_incremental' is named twice"),
-        ({"signals": (SignalSpec("both", model="demo_incremental", baseline="oracle"),)}, InvalidSpec,
-         "signal 'both': a signal comes from either a model or a baseline"),
-        ({"signals": (SignalSpec("none"),)}, InvalidSpec, "signal 'none': a signal comes from either a model or a baseline"),
-        ({"signals": (SignalSpec("s", model="demo_incrementl"),)}, UnknownName, "unknown model 'demo_incrementl'"),
-        ({"signals": (SignalSpec("s", baseline="oracel"),)}, UnknownName, "unknown baseline 'oracel'.*Did you mean 'oracle'"),
-        ({"portfolios": (replace(DEMO.portfolios[0], signal="gru"),)}, UnknownName, "unknown signal 'gru'"),
-        ({"portfolios": (replace(DEMO.portfolios[0], unfilled="forget"),)}, UnknownName, "unknown unfilled 'forget'"),
-        ({"portfolios": (replace(DEMO.portfolios[0], optimizer=replace(DEMO.portfolios[0].optimizer, benchmark="000016.SH")),)}, UnknownName,
-         "unknown benchmark '000016.SH'"),
-    ])
+    @pytest.mark.parametrize(
+        ("part", "error", "message"),
+        [
+            ({"models": (replace(DEMO_MODEL, tensors=("dayly",)),)}, UnknownName, "unknown tensor 'dayly'.*Did you mean 'daily'"),
+            ({"models": (replace(DEMO_MODEL, seeds=(1, 1)),)}, InvalidSpec, "model 'demo_incremental': seeds must be distinct and at least one"),
+            ({"models": (replace(DEMO_MODEL, seeds=()),)}, InvalidSpec, "seeds must be distinct and at least one"),
+            (
+                {"models": (replace(DEMO_MODEL, label=ForwardReturn(lag=1)),)},
+                InvalidSpec,
+                r"purge is shorter than the label reaches \(got gap 10 sessions, expected at least 11 \(label r10_lag1\)\)",
+            ),
+            ({"models": (DEMO_MODEL, DEMO_MODEL)}, InvalidSpec, "experiment 'demo': model 'demo_incremental' is named twice"),
+            (
+                {"signals": (SignalSpec("both", model="demo_incremental", baseline="oracle"),)},
+                InvalidSpec,
+                "signal 'both': a signal comes from either a model or a baseline",
+            ),
+            ({"signals": (SignalSpec("none"),)}, InvalidSpec, "signal 'none': a signal comes from either a model or a baseline"),
+            ({"signals": (SignalSpec("s", model="demo_incrementl"),)}, UnknownName, "unknown model 'demo_incrementl'"),
+            ({"signals": (SignalSpec("s", baseline="oracel"),)}, UnknownName, "unknown baseline 'oracel'.*Did you mean 'oracle'"),
+            ({"portfolios": (replace(DEMO.portfolios[0], signal="gru"),)}, UnknownName, "unknown signal 'gru'"),
+            ({"portfolios": (replace(DEMO.portfolios[0], unfilled="forget"),)}, UnknownName, "unknown unfilled 'forget'"),
+            (
+                {"portfolios": (replace(DEMO.portfolios[0], optimizer=replace(DEMO.portfolios[0].optimizer, benchmark="000016.SH")),)},
+                UnknownName,
+                "unknown benchmark '000016.SH'",
+            ),
+        ],
+    )
     def test_parts_that_do_not_fit(self, part, error, message):
         with pytest.raises(error, match=message):
             replace(DEMO, **part).validate()
@@ -264,7 +302,9 @@ class TestSelect:
 
     def test_running_it_anyway_is_a_sentence_with_the_sources_reasons(self):
         source = self.without("intraday_bars", intraday_bars="the vendor sells them apart")
-        with pytest.raises(MissingData, match=r"experiment 'multifreq': the market lacks intraday_bars \(got intraday_bars: the vendor sells them apart\)\."):
+        with pytest.raises(
+            MissingData, match=r"experiment 'multifreq': the market lacks intraday_bars \(got intraday_bars: the vendor sells them apart\)\."
+        ):
             carried(MULTIFREQ, source)
         assert carried(EXPERIMENTS["multifreq_daily"], source) == EXPERIMENTS["multifreq_daily"]
 
@@ -283,11 +323,14 @@ class TestSelect:
         (found,) = [universes for signal, _, universes in parts.signals if signal.name == "linear_blend"]
         assert found == ("all", "000905.SH", "000300.SH", "000852.SH")
 
-    @pytest.mark.parametrize(("kind", "other"), [
-        ("model", replace(DEMO, name="b", models=(replace(DEMO_MODEL, seeds=(9,)),))),
-        ("signal", replace(DEMO, name="b", comparisons=(replace(LINEAR_BLEND, universe=UniverseSpec(CSI500)),))),
-        ("portfolio", replace(DEMO, name="b", portfolios=(replace(DEMO.portfolios[0], unfilled="cash"),))),
-    ])
+    @pytest.mark.parametrize(
+        ("kind", "other"),
+        [
+            ("model", replace(DEMO, name="b", models=(replace(DEMO_MODEL, seeds=(9,)),))),
+            ("signal", replace(DEMO, name="b", comparisons=(replace(LINEAR_BLEND, universe=UniverseSpec(CSI500)),))),
+            ("portfolio", replace(DEMO, name="b", portfolios=(replace(DEMO.portfolios[0], unfilled="cash"),))),
+        ],
+    )
     def test_one_name_for_two_things_is_refused(self, kind, other):
         with pytest.raises(InvalidSpec, match=f"experiment 'b': another experiment has a different {kind} of this name .*Rename it"):
             shared_parts((DEMO, other), SIMULATED)

@@ -31,7 +31,7 @@ from alpha_pipeline_tests.altered import (
     NEW_SYMBOL,
     AlteredResource,
     Prints,
-    UnknownAsset,
+    UnknownAssetError,
     altered_after,
     copy_until,
     differing,
@@ -47,8 +47,9 @@ INGESTED_BEFORE = "2023-07-21"  # raw tables up to here are taken over from the 
 BEFORE_PERIOD, AFTER_PERIOD_START = "2023-06-30", "2023-07-28"
 PERIOD = "2023H2"
 
-ASSETS = sorted(key.to_user_string() for key in build_definitions(CI_MARKET, [TINY]).resolve_asset_graph().get_all_asset_keys())
-PARTITIONED = [a for a in ASSETS if build_definitions(CI_MARKET, [TINY]).resolve_asset_graph().get(dg.AssetKey(a.split("/"))).partitions_def is not None]
+GRAPH = build_definitions(CI_MARKET, [TINY]).resolve_asset_graph()
+ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
+PARTITIONED = [asset for asset in ASSETS if GRAPH.get(dg.AssetKey(asset.split("/"))).partitions_def is not None]
 # made before the altered dates by construction; TestTraining and TestPlantedLookAhead show that they would notice
 TRAINED = [a for a in PARTITIONED if a.endswith(("/training_set", "/checkpoint"))]
 
@@ -143,7 +144,7 @@ class TestEveryAsset:
         assert later <= set(differing(plain, altered))
 
     def test_an_asset_of_an_unknown_kind_is_an_error(self, worlds):
-        with pytest.raises(UnknownAsset, match="'risk/covariance'"):
+        with pytest.raises(UnknownAssetError, match="'risk/covariance'"):
             fingerprints(worlds.plain, "risk/covariance")
 
     def test_panels_match_their_checksums(self, worlds):

@@ -14,6 +14,9 @@ Bars: the ensemble's 10-day RankIC is at least half of the oracle's and above th
 with 10 lags. All signals are compared on the names that all of them score, and only on those tradable on the next session. The
 rank correlation of a score with the oracle says the same without the noise of the returns.
 
+The market's planted regime switch (spring 2023: alpha decays, small caps crash) lies after both half-years: this measures how
+much of a signal that is there the network finds, not how it survives the signal's end.
+
 Everything lies below ``--root`` and is found again when the command is repeated: a run that was killed continues.
 """
 
@@ -128,9 +131,10 @@ class _Lines:
             print(f"{time.strftime('%H:%M:%S')}    {label} {done}/{total} {note}", flush=True)
 
 
-def prepare(work: Workspace, clock: Clock, model: ModelSpec) -> list[str]:
-    """Raw tables and panels of all sessions; the sessions' keys."""
-    keys = work.session_keys()
+def prepare(work: Workspace, clock: Clock, model: ModelSpec, periods: Sequence[str]) -> list[str]:
+    """Raw tables and panels up to the sessions on which the last labels are known; the sessions' keys."""
+    last = work.calendar.last_before(period_named(max(periods)).end + dt.timedelta(days=1))
+    keys = work.session_keys(end=work.calendar.offset(last, model.label.label_end_offset + 1))
     clock.run("market and ingest", lambda: ingest(work, keys, RAW_TABLES))
     clock.run(
         "panels",
@@ -257,14 +261,17 @@ def rank_ic_series(
 
 
 def _before_switch(work: Workspace, dates: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None:
-    """Masks of the dates whose label ends before the regime switch, and of those from the switch on; None without one."""
+    """Masks of the dates whose label ends before the regime switch, and of those from the switch on; None if one would be empty."""
     switch = getattr(work.source, "regime_switch", None)
-    if switch is None or not dates[0] < switch.isoformat() <= dates[-OVERLAP - 1]:
+    last_clean = None if switch is None else work.calendar.offset(switch, -OVERLAP - 1)
+    if (
+        switch is None
+        or last_clean is None
+        or not (dates[0] <= last_clean.isoformat() and switch.isoformat() <= dates[-OVERLAP - 1])
+    ):
         return None
-    last_clean = work.calendar.offset(switch, -OVERLAP - 1)
-    return np.array([last_clean is not None and key <= last_clean.isoformat() for key in dates]), np.array(
-        [key >= switch.isoformat() for key in dates]
-    )
+    keys = np.array(dates)
+    return keys <= last_clean.isoformat(), keys >= switch.isoformat()
 
 
 def print_measured(found: Measured, clock: Clock) -> None:
@@ -298,7 +305,7 @@ def run(root: Path, market: MarketConfig, model: ModelSpec, periods: Sequence[st
     work = Workspace(market, str(root / market.name))
     root.mkdir(parents=True, exist_ok=True)
     clock = Clock(root / "seconds.json")
-    prepare(work, clock, model)
+    prepare(work, clock, model, periods)
     fit(work, clock, model, periods)
     control = control_of(model) if with_control else None
     if control is not None:

@@ -30,13 +30,14 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
               deps=[dg.AssetDep(weights_key, partition_mapping=dg.AllPartitionMapping()),
                     dg.AssetDep("daily_panel", partition_mapping=dg.AllPartitionMapping()),
                     dg.AssetDep("index_bars", partition_mapping=dg.AllPartitionMapping())],
-              description=f"Daily backtest of the weekly weights: signals of t trade at the vwap of t+1, {spec.costs}, unfilled orders: {spec.unfilled}; "
-                          "suspended and one-price limit names cannot be traded.")
+              description=f"Daily backtest of the weekly weights: signals of t trade at the vwap of t+1, {spec.costs}, "
+                          f"unfilled orders: {spec.unfilled}; suspended and one-price limit names cannot be traded.")
     def backtest(context: dg.AssetExecutionContext, config: DateRange, market: MarketResource) -> dg.MaterializeResult:
         with running(context):
             work = market.workspace()
             manifest = backtests.run_portfolio_backtest(work, spec, config.start, config.end)
-            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=_backtest_metadata(work.store.read_bundle(manifest.table), manifest.meta))
+            metadata = _backtest_metadata(work.store.read_bundle(manifest.table), manifest.meta)
+            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=metadata)
 
     @dg.asset(name="attribution", key_prefix=prefix, group_name="attribution", owners=OWNERS, kinds={"pandas"}, code_version=CODE_VERSION,
               deps=[backtest, dg.AssetDep("index_weights", partition_mapping=dg.AllPartitionMapping())],
@@ -46,7 +47,8 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
         with running(context):
             work = market.workspace()
             manifest = backtests.run_attribution(work, spec)
-            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=_attribution_metadata(work.store.read_bundle(manifest.table), manifest.meta))
+            metadata = _attribution_metadata(work.store.read_bundle(manifest.table), manifest.meta)
+            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=metadata)
 
     return [weights, backtest, attribution]
 

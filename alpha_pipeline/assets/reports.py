@@ -17,8 +17,9 @@ def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
     ]
 
     @dg.asset(name=spec.name, key_prefix="reports", group_name="reports", owners=OWNERS, kinds={"html"}, code_version=CODE_VERSION,
-              deps=[dg.AssetKey(key) for key in upstream], description=f"{spec.title}. {spec.description} Tables and figures of the published report, "
-              "ours beside the published, with conventions and provenance.")
+              deps=[dg.AssetKey(key) for key in upstream],
+              description=f"{spec.title}. {spec.description} Tables and figures of the published report, ours beside the "
+                          "published, with conventions and provenance.")
     def report(context: dg.AssetExecutionContext, config: DateRange, market: MarketResource) -> dg.MaterializeResult:
         with running(context):
             work = market.workspace()

@@ -96,7 +96,8 @@ def backfill_step(defs: dg.Definitions, work: Workspace, assets: Sequence[str], 
     first_asset, axis = next(iter(axes.items()))
     for name, other in axes.items():
         if other != axis:
-            raise BadInput(sentence("these assets have different partitions", got=f"{first_asset} and {name}", next_step="Backfill them one after the other."))
+            raise BadInput(sentence("these assets have different partitions", got=f"{first_asset} and {name}",
+                                    next_step="Backfill them one after the other."))
     if refresh and not set(assets).intersection(ORDER):
         raise BadInput(sentence("nothing to refresh: only raw tables are read from the source", got=", ".join(assets), expected=", ".join(ORDER)))
     title = f"Backfill {start} … {end or start}" if start else "Backfill"

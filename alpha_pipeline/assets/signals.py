@@ -32,7 +32,8 @@ def signal_assets(axes: Axes, spec: SignalSpec, test: FactorTestSpec, universes:
         with running(context):
             work = market.workspace()
             manifest = steps.run_signal_test(work, spec, test, universes, config.start, config.end)
-            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=_test_metadata(steps.stored_tests(work, spec.name), manifest.meta))
+            metadata = _test_metadata(steps.stored_tests(work, spec.name), manifest.meta)
+            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=metadata)
 
     return [factor, factor_test]
 

@@ -33,7 +33,7 @@ def _table_check(table: str) -> dg.AssetChecksDefinition:
     def check(context: dg.AssetCheckExecutionContext, config: CheckRange, market: MarketResource) -> dg.AssetCheckResult:
         with running(context):
             found = stored.check_table_range(market.workspace(), table, config.start, config.end)
-            return dg.AssetCheckResult(passed=not found.failures, severity=found.severity and dg.AssetCheckSeverity[found.severity] or dg.AssetCheckSeverity.ERROR,
+            return dg.AssetCheckResult(passed=not found.failures, severity=dg.AssetCheckSeverity[found.severity or "ERROR"],
                                        description=found.sentence, metadata={"dates": found.n_dates, "failures": len(found.failures)})
 
     return check
@@ -47,7 +47,8 @@ def _panel_check(panel: str) -> dg.AssetChecksDefinition:
         with running(context):
             opened = market.workspace().panels.by_name(panel)
             bad = opened.verify()
-            return dg.AssetCheckResult(passed=not bad, description=f"{len(bad)} of {len(opened.rows)} rows differ{': ' + ', '.join(bad[:5]) if bad else ''}",
+            first = f": {', '.join(bad[:5])}" if bad else ""
+            return dg.AssetCheckResult(passed=not bad, description=f"{len(bad)} of {len(opened.rows)} rows differ{first}",
                                        metadata={"rows": len(opened.rows)})
 
     return check
@@ -55,9 +56,9 @@ def _panel_check(panel: str) -> dg.AssetChecksDefinition:
 
 def checks_job(names: Sequence[str]) -> AssetJob:
     """A job that runs the stored checks of the named assets and nothing else."""
-    table_checks = [dg.AssetCheckKey(dg.AssetKey(name), "stored_partitions_hold") for name in names if not name.endswith("_panel") and name != "universe"]
-    panel_checks = [dg.AssetCheckKey(dg.AssetKey(name), "panel_matches_checksums") for name in names if name.endswith("_panel") or name == "universe"]
-    return dg.define_asset_job(JOB, dg.AssetSelection.checks(*table_checks, *panel_checks), executor_def=dg.in_process_executor,
+    panels = [name for name in names if name.endswith("_panel") or name == "universe"]
+    checks = [dg.AssetCheckKey(dg.AssetKey(name), "panel_matches_checksums" if name in panels else "stored_partitions_hold") for name in names]
+    return dg.define_asset_job(JOB, dg.AssetSelection.checks(*checks), executor_def=dg.in_process_executor,
                                description="Asset checks on stored partitions, nothing is materialized.")
 
 

@@ -43,23 +43,25 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
             facts = manifest.meta
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(manifest.source),
-                metadata={"dagster/row_count": manifest.rows, "training": " … ".join(facts["train_range"]), "validation": " … ".join(facts["valid_range"]),
-                          "last known session": facts["last_known"], "sampled": facts["n_sampled"], "purged": facts["n_purged"],
-                          "data version": facts["data_version"]})
+                metadata={"dagster/row_count": manifest.rows, "training": " … ".join(facts["train_range"]),
+                          "validation": " … ".join(facts["valid_range"]), "last known session": facts["last_known"],
+                          "sampled": facts["n_sampled"], "purged": facts["n_purged"], "data version": facts["data_version"]})
 
     unchanged = dg.AssetCheckSpec("training_data_unchanged", asset=[*prefix, "checkpoint"], description="The panels still hold the data the "
                                   "checkpoint was trained on; a re-published date makes this fail (warning).")
 
     @dg.asset(name="checkpoint", key_prefix=prefix, group_name=GROUP, owners=OWNERS, kinds={"torch"}, tags=tags, pool=POOL, code_version=CODE_VERSION,
               partitions_def=axes.half_years, deps=[dg.AssetKey([*prefix, "training_set"])], check_specs=[unchanged],
-              description=f"{spec.name}: network '{spec.network}' on {', '.join(spec.tensors)}, seeds {', '.join(map(str, spec.seeds))}, trained with "
-                          "early stopping on the most recent part. safetensors and a manifest; an interrupted training resumes at its last epoch.")
+              description=f"{spec.name}: network '{spec.network}' on {', '.join(spec.tensors)}, seeds {', '.join(map(str, spec.seeds))}, "
+                          "trained with early stopping on the most recent part. safetensors and a manifest; an interrupted training resumes at "
+                          "its last epoch.")
     def checkpoint(context: dg.AssetExecutionContext, market: MarketResource, compute: ComputeResource) -> Iterator[Any]:
         with running(context):
             period = period_name(context.partition_key)
             device = compute.torch_device()
             done, trained = steps.train(market.workspace(), spec, period, device, _observer(context))
-            yield dg.MaterializeResult(data_version=dg.DataVersion(done.checkpoint_hash), metadata=_checkpoint_metadata(done, period, device, trained))
+            metadata = _checkpoint_metadata(done, period, device, trained)
+            yield dg.MaterializeResult(data_version=dg.DataVersion(done.checkpoint_hash), metadata=metadata)
             passed, sentence = steps.training_data_unchanged(market.workspace(), spec, period)
             yield dg.AssetCheckResult(check_name="training_data_unchanged", asset_key=context.asset_key, passed=passed, description=sentence,
                                       severity=dg.AssetCheckSeverity.WARN)
@@ -67,8 +69,8 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
     @dg.asset(name="scores", key_prefix=prefix, group_name="scores", owners=OWNERS, kinds={"parquet"}, tags=tags, code_version=CODE_VERSION,
               partitions_def=axes.trade_dates, backfill_policy=SINGLE_RUN,
               deps=[dg.AssetKey([*prefix, "checkpoint"]), *(dg.AssetKey(a) for a in upstream if not a.startswith("labels/"))],
-              description=f"Score of every stock of the universe by {spec.name}: equal-weight mean of the seeds' z-scored predictions, and each seed's "
-                          "own. The model of the date's half-year; known at the close.")
+              description=f"Score of every stock of the universe by {spec.name}: equal-weight mean of the seeds' z-scored predictions, and each "
+                          "seed's own. The model of the date's half-year; known at the close.")
     def scores(context: dg.AssetExecutionContext, market: MarketResource, compute: ComputeResource) -> dg.MaterializeResult:
         with running(context):
             report = steps.score(market.workspace(), spec, range_keys(context), compute.torch_device())

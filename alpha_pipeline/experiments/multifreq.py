@@ -50,7 +50,8 @@ def enhanced(signal: str, benchmark: str, floor: float, deviation: float, indust
         TurnoverLimit(turnover, sided="two"),
     )
     key = f"{benchmark}@{round(turnover * 100)}" if published else ""
-    return PortfolioSpec(f"{name}_t{round(turnover * 100)}", signal, EnhancedIndexSpec(benchmark, constraints), FlatCosts(0.002, 0.002), published=key)
+    optimizer = EnhancedIndexSpec(benchmark, constraints)
+    return PortfolioSpec(f"{name}_t{round(turnover * 100)}", signal, optimizer, FlatCosts(0.002, 0.002), published=key)
 
 
 def report_portfolios(signal: str, prefix: str, benchmarks: tuple[str, ...] = (CSI300, CSI500, CSI1000, CNI2000)) -> tuple[PortfolioSpec, ...]:
@@ -93,7 +94,8 @@ MODELS_2025 = tuple(replace(model, name=f"{model.name}_2025", walk=_2025) for mo
 
 MULTIFREQ_RECENT = ExperimentSpec(
     name="multifreq_2025h2", title="MULTIFREQ, all four models on 2025H2", system="MULTIFREQ",
-    description="All four networks trained on the first half of 2025 and tested on the second: a check that they run on real bars, too short to rank them.",
+    description="All four networks trained on the first half of 2025 and tested on the second: a check that they run on real bars, too short to "
+                "rank them.",
     start=dt.date(2025, 7, 1), end=dt.date(2025, 12, 31), models=MODELS_2025,
     signals=tuple(signal_of(model, base.name) for model, base in zip(MODELS_2025, MODELS, strict=True)), comparisons=(LINEAR_BLEND,),
     portfolios=report_portfolios("incremental_2025", "recent", (CSI300, CSI500))[1:6:3],

@@ -3,7 +3,8 @@
 Three panels hold everything that the later steps read at array speed:
 
 * ``daily``: adjusted prices and the day's quantities; a suspended stock without a bar carries its last adjusted close and volume 0;
-* ``status``: flags, industry code + 1 (0 where unknown), days since listing, index membership (small integers, see :mod:`alpha_pipeline.market.universe`);
+* ``status``: flags, industry code + 1 (0 where unknown), days since listing, index membership (small integers, see
+  :mod:`alpha_pipeline.market.universe`);
 * ``intraday_15m``: 16 bars of adjusted open, high, low, close, vwap and raw volume; a suspended day is flat at the close with volume 0;
   a stock that traded but lacks a bar has NaN for the whole day.
 

@@ -165,7 +165,8 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
     """
     manifest = work.store.bundle(backtest_name(spec.name))
     if manifest is None:
-        raise MissingData(sentence("no backtest to attribute", where=attribution_name(spec.name), next_step=f"Materialize {backtest_name(spec.name)} first."))
+        raise MissingData(sentence("no backtest to attribute", where=attribution_name(spec.name),
+                                   next_step=f"Materialize {backtest_name(spec.name)} first."))
     frames = work.store.read_bundle(backtest_name(spec.name))
     daily, holdings = frames["daily"], frames["holdings"]
     panels = work.panels
@@ -201,7 +202,8 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
            "factor_returns": model.frame.iloc[rows].reset_index(drop=True)}
     source = combine([CODE_VERSION, manifest.content, *(row.checksum for row in panels.daily.rows[start: last + 1])])
     meta = {"start": days[0], "end": days[-1], "styles": list(STYLES), "mean_r_squared": model.mean_r_squared, "conventions":
-            "exposures of the day before; factor returns from a daily regression weighted by √cap; linked over time by Carino scaling of the excess NAV"}
+            "exposures of the day before; factor returns from a daily regression weighted by √cap; linked over time by Carino scaling of the excess "
+            "NAV"}
     return work.store.write_bundle(attribution_name(spec.name), out, source=source, meta=meta)
 
 

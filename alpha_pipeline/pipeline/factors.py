@@ -35,7 +35,8 @@ def make_factors(work: Workspace, spec: SignalSpec, keys: Sequence[str]) -> Step
     report = StepReport()
     panels = work.panels
     for key in track(keys, f"factor {spec.name}"):
-        source = combine([CODE_VERSION, digest(spec), _score_source(work, panels, spec, key), _row(panels, "status", key), _row(panels, "daily", key)])
+        source = combine([CODE_VERSION, digest(spec), _score_source(work, panels, spec, key),
+                          _row(panels, "status", key), _row(panels, "daily", key)])
         if work.store.is_current(factor_table(spec.name), key, source):
             report.reused.append(key)
             continue
@@ -125,7 +126,8 @@ def load_range(panels: MarketPanels, first: str, last: str) -> RangeData:
     """Panel rows of [first, last] for tests. Nothing after ``last`` is read, so the last date is not tradable."""
     start, stop = panels.daily.index(first), panels.daily.index(last) + 1
     return RangeData(
-        np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"), panels.daily.field("close", start, stop), panels.daily.field("vwap", start, stop),
+        np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"), panels.daily.field("close", start, stop),
+        panels.daily.field("vwap", start, stop),
         panels.industry(start, stop), _log_cap(panels, start, stop), tradable_next_day(panels.status.field("flags", start, stop)), start, stop,
     )
 

@@ -21,8 +21,8 @@ from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace, contiguou
 from alpha_pipeline.progress import step
 
 ORDER = ("security_status", "daily_bars", "intraday_bars", "index_weights", "index_bars", "fundamentals")
-_COMPANIONS = ("security_status", "daily_bars")  # what checks of other tables compare with
-_COMPARED = ("daily_bars", "intraday_bars", "index_weights")  # the tables whose checks do so
+# The tables of the same date that a table's checks compare it with.
+COMPARED_WITH = {"daily_bars": ("security_status",), "intraday_bars": ("daily_bars",), "index_weights": ("security_status",)}
 
 
 @dataclass
@@ -74,12 +74,12 @@ def ingest(work: Workspace, keys: Sequence[str], tables: Sequence[str], *, refre
                 trade_date=date, calendar=work.calendar, status=companions.get("security_status"), daily_bars=companions.get("daily_bars"),
                 previous=previous, overrides=work.market.checks, intraday_minutes=work.source.describe().intraday_minutes,
             )
-            # stored without the checks that needed a broken companion: not current, so the next ingest checks it in full
-            partly_checked = combine([source_hash, "not compared with", *unusable]) if unusable else source_hash
             accepted = dict(previous)
             for table in read:
                 if table in reports and key not in reports[table].reused:
-                    source = partly_checked if table in _COMPARED else source_hash
+                    # stored without the checks that needed a broken companion: not current, so the next ingest checks it in full
+                    is_partly_checked = any(companion in unusable for companion in COMPARED_WITH.get(table, ()))
+                    source = combine([source_hash, "partly checked"]) if is_partly_checked else source_hash
                     is_good = _store_one(work, reports[table], key, frames[table], context, source)
                 else:
                     is_good = table not in unusable
@@ -93,9 +93,7 @@ def ingest(work: Workspace, keys: Sequence[str], tables: Sequence[str], *, refre
 
 def _with_context_tables(tables: Sequence[str], work: Workspace) -> list[str]:
     """The tables asked for, plus those that their checks look at, in reading order."""
-    needed = set(tables)
-    if needed.intersection(_COMPARED):
-        needed.update(_COMPANIONS)
+    needed = {*tables, *(companion for table in tables for companion in COMPARED_WITH.get(table, ()))}
     available = work.source.describe().tables
     return [t for t in ORDER if t in needed and t in available]
 
@@ -120,7 +118,7 @@ def _companions(frames: Mapping[str, pd.DataFrame], key: str) -> tuple[dict[str,
     """The companions among ``frames``, conformed; and the names of those that do not conform."""
     usable: dict[str, pd.DataFrame] = {}
     unusable: list[str] = []
-    for table in _COMPANIONS:
+    for table in sorted({companion for companions in COMPARED_WITH.values() for companion in companions}):
         if table in frames:
             try:
                 usable[table] = conform(table, frames[table], where=f"{table} {key}")

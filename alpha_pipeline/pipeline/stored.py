@@ -8,6 +8,7 @@ import pandas as pd
 
 from alpha_pipeline.errors import CorruptPartition
 from alpha_pipeline.market.checks import CheckContext, check_table
+from alpha_pipeline.pipeline.ingest import COMPARED_WITH
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.progress import track
 
@@ -25,18 +26,21 @@ class StoredCheck:
 def check_table_range(work: Workspace, table: str, start: str = "", end: str = "") -> StoredCheck:
     """All checks of a table on its stored partitions in [start, end]; both empty: the newest one.
 
-    A partition whose bytes do not match its manifest fails like any other check.
+    A partition whose bytes do not match its manifest fails like any other check, and so does one that is compared with it.
     """
     stored = work.store.keys(table)
     keys = [k for k in stored if (not start or k >= start) and (not end or k <= end)] if start or end else stored[-1:]
     failures: dict[str, str] = {}
     severity = ""
+    before: tuple[str, pd.DataFrame] | None = None  # the partition checked last, which is often the next one's previous session
     for key in track(keys, f"check {table}"):
         try:
-            results = check_table(table, work.store.read(table, key), _context(work, table, key))
+            frame = work.store.read(table, key)
+            results = check_table(table, frame, _context(work, table, key, before))
         except CorruptPartition as error:
             failures[key], severity = str(error), "ERROR"
             continue
+        before = key, frame
         for result in results:
             if not result.passed:
                 failures.setdefault(key, result.message)
@@ -49,17 +53,18 @@ def check_table_range(work: Workspace, table: str, start: str = "", end: str = "
     return StoredCheck(len(keys), failures, severity, text)
 
 
-def _context(work: Workspace, table: str, key: str) -> CheckContext:
-    def read(name: str, date: str | None) -> pd.DataFrame | None:
-        if date is None or work.store.manifest(name, date) is None:
-            return None
-        return work.store.read(name, date)
+def _context(work: Workspace, table: str, key: str, before: tuple[str, pd.DataFrame] | None) -> CheckContext:
+    def read(name: str, date: str) -> pd.DataFrame | None:
+        return work.store.read(name, date) if work.store.manifest(name, date) is not None else None
 
     date = work.check_session(key)
-    before = work.calendar.offset(date, -1)
-    previous = read(table, before.isoformat() if before else None)
+    session = work.calendar.offset(date, -1)
+    previous = None
+    if session is not None:
+        previous = before[1] if before is not None and before[0] == session.isoformat() else read(table, session.isoformat())
+    companions = {name: read(name, key) for name in COMPARED_WITH.get(table, ())}
     return CheckContext(
-        trade_date=date, calendar=work.calendar, status=read("security_status", key), daily_bars=read("daily_bars", key),
+        trade_date=date, calendar=work.calendar, status=companions.get("security_status"), daily_bars=companions.get("daily_bars"),
         previous={} if previous is None else {table: previous}, overrides=work.market.checks,
         intraday_minutes=work.source.describe().intraday_minutes,
     )

@@ -288,7 +288,8 @@ def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items:
     for (key, source), result in zip(items, track(scores, f"scores {spec.name}", len(items)), strict=True):
         keep = np.flatnonzero(np.isfinite(result.score))
         columns: dict[str, Any] = {
-            "trade_date": pd.Timestamp(key).as_unit("s"), "symbol": [panels.axis.symbols[i] for i in keep], "score": result.score[keep].astype(np.float64),
+            "trade_date": pd.Timestamp(key).as_unit("s"), "symbol": [panels.axis.symbols[i] for i in keep],
+            "score": result.score[keep].astype(np.float64),
         }
         for seed, member in zip(checkpoint.manifest.seeds, result.members, strict=True):
             columns[f"member_{seed}"] = member[keep]

@@ -53,15 +53,21 @@ def skipped(data: Any) -> str:
 
 
 class TestDaily:
-    @pytest.mark.parametrize("day", ["2023-06-21", "2022-07-01", "2024-06-28", "2023-09-28", "2023-10-09"],
-                             ids=["a Wednesday", "first session", "last session", "before Golden Week", "after Golden Week"])
+    @pytest.mark.parametrize(
+        "day",
+        ["2023-06-21", "2022-07-01", "2024-06-28", "2023-09-28", "2023-10-09"],
+        ids=["a Wednesday", "first session", "last session", "before Golden Week", "after Golden Week"],
+    )
     def test_a_session_asks_for_its_own_partition(self, tick, day):
         data = tick(DAILY, day)
         assert requested(data) == [day]
         assert data.run_requests[0].run_key == f"daily-{day}"
 
-    @pytest.mark.parametrize("day", ["2023-06-24", "2023-10-02", "2023-10-07", "2023-01-24", "2023-06-22", "2022-06-30", "2024-07-01"],
-                             ids=["Saturday", "Golden Week", "a working Saturday", "Spring Festival", "Dragon Boat", "before the market", "after it"])
+    @pytest.mark.parametrize(
+        "day",
+        ["2023-06-24", "2023-10-02", "2023-10-07", "2023-01-24", "2023-06-22", "2022-06-30", "2024-07-01"],
+        ids=["Saturday", "Golden Week", "a working Saturday", "Spring Festival", "Dragon Boat", "before the market", "after it"],
+    )
     def test_any_other_day_is_skipped_with_a_reason(self, tick, day):
         assert skipped(tick(DAILY, day)).startswith(f"{day} is not a session of XSHG.")
 
@@ -73,16 +79,31 @@ class TestDaily:
 
 
 class TestWeekly:
-    @pytest.mark.parametrize(("day", "week"), [
-        ("2023-06-16", "2023-06-12"), ("2023-06-21", "2023-06-19"), ("2023-09-28", "2023-09-25"), ("2024-02-08", "2024-02-05"),
-        ("2024-06-28", "2024-06-24"),
-    ], ids=["a Friday", "a Wednesday before Dragon Boat", "before Golden Week", "before Spring Festival", "the market's last week"])
+    @pytest.mark.parametrize(
+        ("day", "week"),
+        [
+            ("2023-06-16", "2023-06-12"),
+            ("2023-06-21", "2023-06-19"),
+            ("2023-09-28", "2023-09-25"),
+            ("2024-02-08", "2024-02-05"),
+            ("2024-06-28", "2024-06-24"),
+        ],
+        ids=["a Friday", "a Wednesday before Dragon Boat", "before Golden Week", "before Spring Festival", "the market's last week"],
+    )
     def test_the_last_session_asks_for_the_weeks_partition(self, tick, day, week):
         assert requested(tick(WEEKLY, day)) == [week]
 
-    @pytest.mark.parametrize(("day", "last"), [
-        ("2023-06-15", "2023-06-16"), ("2023-06-20", "2023-06-21"), ("2023-06-23", "2023-06-21"), ("2023-10-13", None), ("2023-06-17", "2023-06-16"),
-    ], ids=["a Thursday", "a Tuesday before Dragon Boat", "a Friday that is a holiday", "a full week's Friday", "a Saturday"])
+    @pytest.mark.parametrize(
+        ("day", "last"),
+        [
+            ("2023-06-15", "2023-06-16"),
+            ("2023-06-20", "2023-06-21"),
+            ("2023-06-23", "2023-06-21"),
+            ("2023-10-13", None),
+            ("2023-06-17", "2023-06-16"),
+        ],
+        ids=["a Thursday", "a Tuesday before Dragon Boat", "a Friday that is a holiday", "a full week's Friday", "a Saturday"],
+    )
     def test_other_days_of_the_week(self, tick, day, last):
         if last is None:
             assert requested(tick(WEEKLY, day)) == ["2023-10-09"]
@@ -102,16 +123,27 @@ class TestWeekly:
 
 
 class TestHalfYearly:
-    @pytest.mark.parametrize(("day", "key"), [("2023-01-03", "2023-01"), ("2023-07-03", "2023-07"), ("2024-01-02", "2024-01")],
-                             ids=["2 January is a holiday", "1 July is a Saturday", "1 January is a Monday"])
+    @pytest.mark.parametrize(
+        ("day", "key"),
+        [("2023-01-03", "2023-01"), ("2023-07-03", "2023-07"), ("2024-01-02", "2024-01")],
+        ids=["2 January is a holiday", "1 July is a Saturday", "1 January is a Monday"],
+    )
     def test_the_first_session_asks_for_one_run_per_model(self, tick, day, key):
         data = tick(RETRAIN, day)
         assert requested(data) == [key, key]
         assert [request.run_key for request in data.run_requests] == [f"retrain-demo_incremental-{key}", f"retrain-second-{key}"]
         assert [path.to_user_string() for path in data.run_requests[1].asset_selection] == ["models/second/training_set", "models/second/checkpoint"]
 
-    @pytest.mark.parametrize(("day", "first"), [("2023-01-01", "2023-01-03"), ("2023-01-02", "2023-01-03"), ("2023-01-04", "2023-01-03"),
-                                                ("2023-07-01", "2023-07-03"), ("2023-07-31", "2023-07-03")])
+    @pytest.mark.parametrize(
+        ("day", "first"),
+        [
+            ("2023-01-01", "2023-01-03"),
+            ("2023-01-02", "2023-01-03"),
+            ("2023-01-04", "2023-01-03"),
+            ("2023-07-01", "2023-07-03"),
+            ("2023-07-31", "2023-07-03"),
+        ],
+    )
     def test_other_days_are_skipped(self, tick, day, first):
         half = "2023H1" if day < "2023-07" else "2023H2"
         assert skipped(tick(RETRAIN, day)) == f"{day} is not the first session of {half} ({first})."

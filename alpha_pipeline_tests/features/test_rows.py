@@ -31,7 +31,8 @@ def intraday(symbol: str, ends: list[str], **columns: list) -> pd.DataFrame:
     return pd.DataFrame(base | columns)
 
 
-MINUTES_15 = ["09:45", "10:00", "10:15", "10:30", "10:45", "11:00", "11:15", "11:30", "13:15", "13:30", "13:45", "14:00", "14:15", "14:30", "14:45", "15:00"]
+MINUTES_15 = [f"{hour:02d}:{minute:02d}" for hour in (9, 10, 11, 13, 14, 15) for minute in (0, 15, 30, 45)]
+MINUTES_15 = [m for m in MINUTES_15 if "09:45" <= m <= "11:30" or "13:15" <= m <= "15:00"]
 
 
 class TestDaily:

@@ -161,9 +161,14 @@ class TestRejectedRows:
 
     def test_figures_announced_later(self, source, tmp_path):
         """Fundamentals are known from their announcement on, not before. Reports come on few dates: take the first that has some."""
-        day = next(key for key in open_source(CONFIG).calendar.keys() if len(source.read_day(dt.date.fromisoformat(key), ["fundamentals"])["fundamentals"]))
-        work = Workspace(CONFIG, str(tmp_path), AlteredMarket(source, {
-            ("fundamentals", day): lambda frame: frame.assign(announce_date=frame["trade_date"] + pd.Timedelta(days=1))}))
+        day = next(
+            key for key in open_source(CONFIG).calendar.keys() if len(source.read_day(dt.date.fromisoformat(key), ["fundamentals"])["fundamentals"])
+        )
+        work = Workspace(
+            CONFIG,
+            str(tmp_path),
+            AlteredMarket(source, {("fundamentals", day): lambda frame: frame.assign(announce_date=frame["trade_date"] + pd.Timedelta(days=1))}),
+        )
         reports = ingest(work, [day], ["fundamentals"])
         assert [result.name for result in reports["fundamentals"].findings[day] if result.severity == "error"] == ["announced_by_date"]
         assert work.store.manifest("fundamentals", day) is None
@@ -180,23 +185,27 @@ class TestRejectedRows:
 class TestBrokenCompanion:
     """``daily_bars`` are compared with ``security_status``: what happens to them while that one is broken."""
 
-    @pytest.mark.parametrize("alter", [
-        lambda frame: frame.drop(columns="limit_up"),
-        lambda frame: frame.assign(limit_up=frame["limit_up"].astype(str)),
-        lambda frame: pd.concat([frame, frame.iloc[[0]]], ignore_index=True),
-    ], ids=["column missing", "text for numbers", "symbol twice"])
+    @pytest.mark.parametrize(
+        "alter",
+        [
+            lambda frame: frame.drop(columns="limit_up"),
+            lambda frame: frame.assign(limit_up=frame["limit_up"].astype(str)),
+            lambda frame: pd.concat([frame, frame.iloc[[0]]], ignore_index=True),
+        ],
+        ids=["column missing", "text for numbers", "symbol twice"],
+    )
     def test_only_the_broken_table_is_rejected(self, redelivered, alter):
         redelivered("security_status", alter)
 
     def test_the_comparison_is_made_up_for_when_it_arrives(self, source, tmp_path):
         """Bars beyond the price limit, stored while the limits were unreadable, do not count as checked."""
+
         def beyond_limit(frame: pd.DataFrame) -> pd.DataFrame:
             row = first_traded(frame)
             frame.loc[row, "high"] = frame.loc[row, "high"] * 2
             return frame
 
-        altered = AlteredMarket(source, {("security_status", GOOD): lambda frame: frame.drop(columns="limit_up"),
-                                         ("daily_bars", GOOD): beyond_limit})
+        altered = AlteredMarket(source, {("security_status", GOOD): lambda frame: frame.drop(columns="limit_up"), ("daily_bars", GOOD): beyond_limit})
         work = Workspace(CONFIG, str(tmp_path), altered)
         tables = ["security_status", "daily_bars"]
         assert ingest(work, [GOOD], tables)["security_status"].rejected == [GOOD]
@@ -277,7 +286,9 @@ class TestProperties:
         for key in (FIRST, GOOD, BAD):
             ingest(apart, [key], ORDER)
         for table in ORDER:
-            assert [together.store.manifest(table, key) for key in (FIRST, GOOD, BAD)] == [apart.store.manifest(table, key) for key in (FIRST, GOOD, BAD)]
+            assert [together.store.manifest(table, key) for key in (FIRST, GOOD, BAD)] == [
+                apart.store.manifest(table, key) for key in (FIRST, GOOD, BAD)
+            ]
 
     def test_every_check_ran(self, source, tmp_path):
         reports = ingest(Workspace(CONFIG, str(tmp_path), source), [GOOD], ORDER)
@@ -299,10 +310,13 @@ class TestSeverity:
         assert [result.name for result in report.findings[GOOD]] == ["ohlc_order"]
         assert "low <= open, close <= high: fails for 1 of" in work.store.manifest("daily_bars", GOOD).meta["warnings"][0]
 
-    @pytest.mark.parametrize(("override", "error", "message"), [
-        ({"ohlc_ordr": "warn"}, UnknownName, "unknown check 'ohlc_ordr'.*Did you mean 'ohlc_order'"),
-        ({"ohlc_order": "off"}, InvalidSpec, "checks.ohlc_order: a check can be lowered but not switched off"),
-    ])
+    @pytest.mark.parametrize(
+        ("override", "error", "message"),
+        [
+            ({"ohlc_ordr": "warn"}, UnknownName, "unknown check 'ohlc_ordr'.*Did you mean 'ohlc_order'"),
+            ({"ohlc_order": "off"}, InvalidSpec, "checks.ohlc_order: a check can be lowered but not switched off"),
+        ],
+    )
     def test_a_misspelt_override_is_refused(self, source, tmp_path, override, error, message):
         with pytest.raises(error, match=message):
             ingest(Workspace(replace(CONFIG, checks=override), str(tmp_path), source), [GOOD], ["daily_bars"])
@@ -317,7 +331,9 @@ class TestDamagedStore:
         work = Workspace(CONFIG, str(tmp_path), source)
         ingest(work, [FIRST], ORDER)
         self.damage(work)
-        with pytest.raises(CorruptPartition, match=r"daily_bars 2023-01-03: the bytes on disk do not match the manifest .*Materialize the partition again"):
+        with pytest.raises(
+            CorruptPartition, match=r"daily_bars 2023-01-03: the bytes on disk do not match the manifest .*Materialize the partition again"
+        ):
             extend_daily(work, [FIRST])
         assert work.panels.daily.dates == []
 
@@ -335,7 +351,9 @@ class TestCheckpointOfAnotherSpec:
 
     def test_checkpoint(self, ci_run):
         other = replace(ci_run.spec.models[0], training=replace(ci_run.spec.models[0].training, lr=0.5))
-        with pytest.raises(ManifestMismatch, match=r"models/tiny/2023H2: the checkpoint's spec_digest differs \(got \w+, expected \w+\)\. Train this period again"):
+        with pytest.raises(
+            ManifestMismatch, match=r"models/tiny/2023H2: the checkpoint's spec_digest differs \(got \w+, expected \w+\)\. Train this period again"
+        ):
             training.load(ci_run.work, other, "2023H2")
 
     def test_scores_are_not_made_with_it(self, ci_run):
@@ -358,7 +376,9 @@ class Graph:
     defs: dg.Definitions
     instance: dg.DagsterInstance
 
-    def run(self, first: str, last: str, assets: tuple[str, ...] = (*ORDER, "universe", "daily_panel", "intraday_15m_panel")) -> dg.ExecuteInProcessResult:
+    def run(
+        self, first: str, last: str, assets: tuple[str, ...] = (*ORDER, "universe", "daily_panel", "intraday_15m_panel")
+    ) -> dg.ExecuteInProcessResult:
         return runner.execute(self.defs, self.instance, runner.Step("Raw tables", assets, first, last))
 
     def materialized(self, asset: str) -> set[str]:
@@ -369,7 +389,7 @@ class Graph:
 def graph(source: MarketSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     altered = AlteredMarket(source)
     work = Workspace(CONFIG, str(tmp_path), altered)
-    monkeypatch.setitem(market_resource._opened, (CONFIG.name, str(tmp_path)), work)
+    monkeypatch.setitem(market_resource._opened, (CONFIG.digest(), str(tmp_path)), work)
     defs = build_definitions(CONFIG.name, [], MarketResource(market=CONFIG.name, root=str(tmp_path)))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Graph(altered, work, defs, instance)
@@ -378,7 +398,9 @@ def graph(source: MarketSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 class TestThroughDagster:
     def test_a_failed_blocking_check_stops_what_is_downstream(self, graph):
         graph.altered.alterations["daily_bars", FIRST] = lambda frame: frame.assign(close=-frame["close"])
-        with pytest.raises(runner.RunFailed, match=r"Raw tables: \d blocking check\(s\) failed\. daily_bars: 2023-01-03: .*are positive: fails for") as raised:
+        with pytest.raises(
+            runner.RunFailed, match=r"Raw tables: \d blocking check\(s\) failed\. daily_bars: 2023-01-03: .*are positive: fails for"
+        ) as raised:
             graph.run(FIRST, FIRST)
         assert "Traceback" not in str(raised.value)
         assert graph.materialized("daily_bars") == set()

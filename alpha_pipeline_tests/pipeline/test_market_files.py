@@ -113,10 +113,19 @@ class TestExamples:
 
 
 class TestProperties:
-    @pytest.mark.parametrize("change", [
-        {"name": "other"}, {"start": dt.date(2023, 1, 4)}, {"end": dt.date(2023, 9, 27)}, {"checks": {"coverage": "warn"}}, {"without": ("fundamentals",)},
-        {"simulated": SimulatedSettings(61, 11)}, {"simulated": SimulatedSettings(60, 12)}, {"simulated": SimulatedSettings(60, 11, 5)},
-    ])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"name": "other"},
+            {"start": dt.date(2023, 1, 4)},
+            {"end": dt.date(2023, 9, 27)},
+            {"checks": {"coverage": "warn"}},
+            {"without": ("fundamentals",)},
+            {"simulated": SimulatedSettings(61, 11)},
+            {"simulated": SimulatedSettings(60, 12)},
+            {"simulated": SimulatedSettings(60, 11, 5)},
+        ],
+    )
     def test_everything_that_decides_the_data_changes_the_digest(self, change):
         assert replace(MARKETS["ci"], **change).digest() != MARKETS["ci"].digest()
 
@@ -138,7 +147,7 @@ class TestProperties:
         source = open_source(load_market(cut))
         kept = [table for table in TABLES if table in source.describe().tables]
         day = dt.date(2024, 1, 5)
-        (at, frames), = source.iter_days(day, day, kept)
+        ((at, frames),) = source.iter_days(day, day, kept)
         assert at == day
         assert list(frames) == list(source.read_day(day, kept)) == kept
         with pytest.raises(MissingData, match="table 'intraday_bars' is left out by the market file"):
@@ -155,37 +164,50 @@ class TestProperties:
 
 class TestErrors:
     def test_a_name_that_is_neither_market_nor_file(self):
-        with pytest.raises(UnknownName, match=r"unknown market 'dmeo' \(expected one of demo, ci, simulated, a path to a \.toml file\)\. Did you mean 'demo'"):
+        with pytest.raises(
+            UnknownName, match=r"unknown market 'dmeo' \(expected one of demo, ci, simulated, a path to a \.toml file\)\. Did you mean 'demo'"
+        ):
             load_market("dmeo")
 
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(MissingData, match="no.toml: market file does not exist. Check the path given with --market"):
             load_market(str(tmp_path / "no.toml"))
 
-    @pytest.mark.parametrize(("old", "new", "error", "message"), [
-        ("[simulated]", "[simulatd]", UnknownName, "unknown field in file.toml 'simulatd'.*Did you mean 'simulated'"),
-        ("n_stocks = 40", "n_stock = 40", UnknownName, r"unknown field of \[simulated\] 'n_stock'.*Did you mean 'n_stocks'"),
-        ("n_stocks = 40", 'n_stocks = "many"', InvalidSpec, r"n_stocks of \[simulated\] is not a whole number \(got 'many'\)"),
-        ('source = "simulated"', 'source = "tushre"', UnknownName, "unknown source 'tushre'"),
-        ("end = 2023-02-28", "", InvalidSpec, r"missing end \(expected name, start and end"),
-        ("end = 2023-02-28", "end = 2022-02-28", InvalidSpec, "start is after end"),
-        ("end = 2023-02-28", 'end = "soon"', InvalidSpec, r"end is not a date \(got 'soon', expected a date without quotes: 2024-01-05\)"),
-        ('name = "tiny_market"', 'name = "../elsewhere"', InvalidSpec, "name cannot be the name of a folder"),
-        ("coverage =", "coverge =", UnknownName, "unknown check 'coverge'.*Did you mean 'coverage'"),
-        ('"warn"', '"off"', InvalidSpec, "checks.coverage: a check can be lowered but not switched off"),
-        ("start = 2023-01-03", "start = = 3", InvalidSpec, "not valid TOML"),
-    ])
+    @pytest.mark.parametrize(
+        ("old", "new", "error", "message"),
+        [
+            ("[simulated]", "[simulatd]", UnknownName, "unknown field in file.toml 'simulatd'.*Did you mean 'simulated'"),
+            ("n_stocks = 40", "n_stock = 40", UnknownName, r"unknown field of \[simulated\] 'n_stock'.*Did you mean 'n_stocks'"),
+            ("n_stocks = 40", 'n_stocks = "many"', InvalidSpec, r"n_stocks of \[simulated\] is not a whole number \(got 'many'\)"),
+            ('source = "simulated"', 'source = "tushre"', UnknownName, "unknown source 'tushre'"),
+            ("end = 2023-02-28", "", InvalidSpec, r"missing end \(expected name, start and end"),
+            ("end = 2023-02-28", "end = 2022-02-28", InvalidSpec, "start is after end"),
+            ("end = 2023-02-28", 'end = "soon"', InvalidSpec, r"end is not a date \(got 'soon', expected a date without quotes: 2024-01-05\)"),
+            ('name = "tiny_market"', 'name = "../elsewhere"', InvalidSpec, "name cannot be the name of a folder"),
+            ("coverage =", "coverge =", UnknownName, "unknown check 'coverge'.*Did you mean 'coverage'"),
+            ('"warn"', '"off"', InvalidSpec, "checks.coverage: a check can be lowered but not switched off"),
+            ("start = 2023-01-03", "start = = 3", InvalidSpec, "not valid TOML"),
+        ],
+    )
     def test_a_simulated_market(self, tmp_path, old, new, error, message):
         assert old in SIMULATED
         with pytest.raises(error, match=message):
             load_market(written(tmp_path, SIMULATED.replace(old, new)))
 
-    @pytest.mark.parametrize(("old", "new", "error", "message"), [
-        ('map = "market.toml"', 'map = "markets.toml"', MissingData, "the column map does not exist"),
-        ('"intraday_bars"', '"intraday_bar"', UnknownName, "unknown table in 'without' of file.toml 'intraday_bar'.*Did you mean 'intraday_bars'"),
-        ("without =", "with =", UnknownName, "unknown field in file.toml 'with'"),
-        ("end = 2024-01-08", "end = 2024-01-08\nintraday_minutes = 60", UnknownName, "unknown field in file.toml 'intraday_minutes'"),
-    ])
+    @pytest.mark.parametrize(
+        ("old", "new", "error", "message"),
+        [
+            ('map = "market.toml"', 'map = "markets.toml"', MissingData, "the column map does not exist"),
+            (
+                '"intraday_bars"',
+                '"intraday_bar"',
+                UnknownName,
+                "unknown table in 'without' of file.toml 'intraday_bar'.*Did you mean 'intraday_bars'",
+            ),
+            ("without =", "with =", UnknownName, "unknown field in file.toml 'with'"),
+            ("end = 2024-01-08", "end = 2024-01-08\nintraday_minutes = 60", UnknownName, "unknown field in file.toml 'intraday_minutes'"),
+        ],
+    )
     def test_a_cut(self, cut, old, new, error, message):
         assert old in CUT
         with pytest.raises(error, match=message):
