@@ -46,7 +46,13 @@ class Ran:
 def run_command(command: str, extra: Sequence[str] = ()) -> Ran:
     """Run ``python -m benchmarks.<command>`` from the repository; ``extra`` arguments are not shown on the page."""
     before, began = os.getloadavg()[0], time.perf_counter()
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"} if command.startswith("factor_tests") else dict(os.environ)
+    # scripts that start themselves again must find the packages too
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+    }
+    if command.startswith("factor_tests"):
+        environment["OPENBLAS_NUM_THREADS"] = "1"
     name, *arguments = command.split()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}", *arguments, *extra],

@@ -10,13 +10,15 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cvxpy as cp
 import numpy as np
 from scipy import linalg, sparse
 
 from alpha_pipeline.portfolio.program import LinearProgram, Solution
+
+if TYPE_CHECKING:  # importing cvxpy takes seconds, and most runs solve with HiGHS
+    import cvxpy as cp
 
 CONE_SOLVERS = ("ecos", "clarabel")
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -39,6 +41,8 @@ class _Compiled:
 
 def solve_cone(program: LinearProgram, solver: str) -> Solution:
     """The optimum by an interior-point solver through cvxpy; duals have the same signs as those of HiGHS."""
+    import cvxpy as cp
+
     n_rows = len(program.labels)
     is_equal = program.row_lower == program.row_upper
     equal, ranged = _independent(program, np.flatnonzero(is_equal)), np.flatnonzero(~is_equal)
@@ -111,6 +115,8 @@ class _Matrix:
 
 @lru_cache(maxsize=8)
 def _compile(equal_rows: _Matrix, ranged_rows: _Matrix) -> _Compiled:
+    import cvxpy as cp
+
     n, n_equal, n_ranged = equal_rows.shape[1], equal_rows.shape[0], ranged_rows.shape[0]
     weights, share, trade = cp.Variable(n), cp.Variable(n), cp.Variable(n)
     shapes = {"alpha": n, "reference": n, "lower": n, "equal_value": n_equal, "row_lower": n_ranged, "row_upper": n_ranged}
