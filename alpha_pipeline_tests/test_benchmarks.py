@@ -134,7 +134,7 @@ class TestProperties:
 
     def test_kept_sections_survive(self) -> None:
         section = run_all.SECTIONS[3]
-        output = "parquet days into one array  200.0 ms\npanel, every value  10.0 ms\nappend one date  60.0 ms"
+        output = "parquet days into one array  200.0 ms\npanel, every value  10.0 ms\nwindow: 20-day window  1.0 ms\nappend one date  60.0 ms"
         text = run_all.section_text(section, [run_all.Ran("panels", output, 3.0, (0.5, 0.7))])
         page = run_all.assemble({section.key: text}, "a machine")
         assert run_all.stored_sections(page) == {section.key: text}

@@ -9,11 +9,13 @@ from alpha_pipeline.resources.event_storage import BATCH_SIZE_VARIABLE, BatchedS
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-15")
 
 
-@dg.multi_asset(specs=[dg.AssetSpec(name, partitions_def=DAYS) for name in ("a", "b")], backfill_policy=dg.BackfillPolicy.single_run())
+@dg.multi_asset(specs=[dg.AssetSpec(name, partitions_def=DAYS) for name in ("a", "b")], backfill_policy=dg.BackfillPolicy.single_run(),
+                check_specs=[dg.AssetCheckSpec("holds", asset="a")])
 def both(context: dg.AssetExecutionContext):
     for key in context.partition_keys:
         context.add_asset_metadata({"n": int(key[-2:])}, asset_key=dg.AssetKey("a"), partition_key=key)
     yield dg.MaterializeResult(asset_key="a", tags={"kind": "x"})
+    yield dg.AssetCheckResult(asset_key="a", check_name="holds", passed=True)
     yield dg.MaterializeResult(asset_key="b")
 
 
@@ -36,6 +38,8 @@ def facts(home, storage: str, module: str, monkeypatch: pytest.MonkeyPatch) -> d
             found[f"{name} last"] = (record.last_materialization.asset_materialization.partition, record.last_run_id == result.run_id)
         event = instance.get_latest_data_version_record(dg.AssetKey("a"), partition_key=keys[3])
         found["n of day 4"] = event.asset_materialization.metadata["n"].value
+        check = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(dg.AssetKey("a"), "holds"), limit=50)
+        found["checks"] = sorted((record.status.value, record.run_id == result.run_id) for record in check)
         assert isinstance(instance.event_log_storage, SqliteEventLogStorage)
         return found
 
@@ -49,8 +53,8 @@ class TestBatchedStorage:
 
     def test_the_batch_path_is_used(self, tmp_path, monkeypatch):
         calls = []
-        original = BatchedSqliteEventLogStorage.store_event_batch
-        monkeypatch.setattr(BatchedSqliteEventLogStorage, "store_event_batch",
-                            lambda self, events: (calls.append(len(events)), original(self, events))[1])
+        original = BatchedSqliteEventLogStorage._store_asset_events
+        monkeypatch.setattr(BatchedSqliteEventLogStorage, "_store_asset_events",
+                            lambda self, run_id, events: (calls.append(len(events)), original(self, run_id, events))[1])
         facts(tmp_path / "ours", "BatchedSqliteEventLogStorage", "alpha_pipeline.resources.event_storage", monkeypatch)
-        assert sum(calls) >= 2 * 14 * 2  # planned and materialized, two assets, fourteen days
+        assert calls == [28, 14, 14]  # planned and materialized, two assets, fourteen days

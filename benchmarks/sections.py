@@ -115,6 +115,11 @@ SECTIONS = (
         ("panels",),
         (
             Bar(
+                "reading the parquet days over opening the panel and taking a window",
+                r"into one array +(\S+) ms.*?20-day window +(\S+) ms",
+                15.0,
+            ),
+            Bar(
                 "reading the parquet days over opening and reading the whole panel",
                 r"into one array +(\S+) ms.*?every value +(\S+) ms",
                 15.0,

@@ -27,13 +27,19 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         return cls(inst_data=inst_data, base_dir=config_value["base_dir"])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        kinds = {event.dagster_event_type for event in events if event.is_dagster_event}
-        run_ids = {event.run_id for event in events}
-        if len(run_ids) != 1 or not kinds <= set(_BATCHED) or not all(event.is_dagster_event for event in events):
-            super().store_event_batch(events)
-            return
+        # planned events of assets and of their checks arrive mixed; the checks' have tables of their own and stay with the parent
+        by_run: dict[str, list[EventLogEntry]] = {}
+        for event in events:
+            if event.is_dagster_event and event.dagster_event_type in _BATCHED:
+                by_run.setdefault(event.run_id, []).append(event)
+            else:
+                self.store_event(event)
+        for run_id, batch in by_run.items():
+            self._store_asset_events(run_id, batch)
+
+    def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
         statements = [self.prepare_insert_event(event) for event in events]
-        with self.run_connection(run_ids.pop()) as connection:
+        with self.run_connection(run_id) as connection:
             for statement in statements:
                 connection.execute(statement)
         newest: dict[tuple[str, Any], tuple[EventLogEntry, int]] = {}
