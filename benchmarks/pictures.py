@@ -34,8 +34,8 @@ def draw(work: Workspace, name: str) -> Figure:
     cumulative_rank_ic_plot({k: v for k, v in (ours | others).items() if v is not None}, left, dashed=tuple(others))
     excess_nav_plot({inputs.label(k): p.daily for k, p in inputs.portfolios.items()}, right)
     kind = "simulated market" if inputs.provenance["is_simulated"] else "real data"
-    left.set_title(f"Cumulative weekly RankIC, {inputs.label(universe)} ({kind})", fontsize=10)
-    right.set_title(f"Excess NAV after costs ({kind})", fontsize=10)
+    left.set_title(f"Cumulative weekly RankIC, {inputs.label(universe)} ({kind})", fontsize=10, loc="left")
+    right.set_title(f"Excess NAV after costs ({kind})", fontsize=10, loc="left")
     return figure
 
 
