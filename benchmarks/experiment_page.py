@@ -109,6 +109,8 @@ The published rows are for another universe and years (MULTIFREQ: all A-shares, 
 
 ## Attribution (linked over the range, adds up to the excess NAV)
 
+The benchmark gap is mostly dividends: stocks' adjusted returns include them, a price index does not.
+
 {attribution}
 
 ## Training
