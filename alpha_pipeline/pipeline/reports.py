@@ -18,7 +18,7 @@ from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES
 from alpha_pipeline.pipeline.backtests import attribution_name, read_backtest
 from alpha_pipeline.pipeline.factors import factor_table, read_scores, stored_tests
-from alpha_pipeline.pipeline.training import checkpoint_name, history_frame, load, spec_digest
+from alpha_pipeline.pipeline.training import history_frame, load, spec_digest
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.html import render_report
 from alpha_pipeline.reporting.inputs import Attribution, FactorTest, PortfolioReport, Provenance, ReportInputs
@@ -164,8 +164,3 @@ def attribution_frames(frames: dict[str, pd.DataFrame]) -> Attribution:
     kept = summary[(summary["kind"] != "industry") & (summary["component"] != "style_total")].copy()
     kept["component"] = kept["component"].replace({"industry_total": "industry"}).str.removeprefix("style:")
     return Attribution(shown, kept[["component", "cumulative", "annualized"]].reset_index(drop=True), frames["exposures"])
-
-
-def stored_checkpoints(work: Workspace, spec: ExperimentSpec) -> dict[str, str]:
-    """``model period`` → folder of every stored checkpoint of an experiment."""
-    return {f"{m.name} {p}": checkpoint_name(m.name, p) for m in spec.models for p in work.store.keys(f"models/{m.name}/training_set")}
