@@ -1,7 +1,8 @@
 """What every network promises, and what the one training loop may rely on.
 
-A network is a ``torch.nn.Module`` that maps named feature tensors to one score per stock. It knows nothing of dates, files,
-losses or optimizers. Shape letters used throughout the package: T steps (oldest first), F fields, N stocks, H hidden units.
+A network is a ``torch.nn.Module`` that maps named feature tensors to one score per stock, or to K factors per stock (a factor
+unit, ``config.n_factors`` = K). It knows nothing of dates, files, losses or optimizers. Shape letters used throughout the
+package: T steps (oldest first), F fields, N stocks, H hidden units, K factors, E exposures.
 
 The training loop needs no knowledge of any particular network::
 
@@ -22,6 +23,11 @@ Where a stage leaves a part of the network untouched, that part's output depends
     kept_N = net.frozen_output({name: ... for name in stage.inputs})     # None if the stage has no such part
     score_N = net({name: ... for name in stage.inputs_when_cached}, frozen=kept_N)
 
+Most networks treat each stock alone in ``eval()`` mode. One that compares the stocks of a date with one another, such as the
+orthogonal layer, says so with ``config.is_cross_sectional``: the loop then calls it with the whole cross-section of one date, in
+training, validation and scoring. If ``config.needs_exposures``, ``inputs["exposures"]`` (N, E) holds the stocks' standardized
+exposures (industries as dummies), finite and without a constant.
+
 Two rules follow from the loss of the reports, −IC, which does not see the level of the scores:
 
 * The parameters that only shift all scores alike (bias of the last layer and of the batch norm before it) have a true gradient
@@ -37,7 +43,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -67,15 +72,27 @@ class Stage:
 
 @dataclass(frozen=True)
 class NetworkConfig(ABC):
-    """Settings of one network; a subclass is a frozen dataclass and the only way to build that network.
+    """Settings of one network; a subclass is a frozen dataclass and the only way to build that network."""
 
-    Attributes
-    ----------
-    inputs
-        Names of the tensors that the finished network reads, e.g. ``("daily", "intraday_15m")``.
-    """
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors that the finished network reads, e.g. ``("daily", "intraday_15m")``."""
 
-    inputs: ClassVar[tuple[str, ...]]
+    @property
+    def n_factors(self) -> int:
+        """0 for a score (N,); K for a factor unit, whose output is (N, K)."""
+        return 0
+
+    @property
+    def is_cross_sectional(self) -> bool:
+        """Whether the output of a stock depends on the other stocks of the call in ``eval()`` mode."""
+        return False
+
+    @property
+    def needs_exposures(self) -> bool:
+        """Whether ``inputs["exposures"]`` must be given."""
+        return False
 
     @abstractmethod
     def create(self, generator: torch.Generator) -> Network:
@@ -117,7 +134,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, inputs: Mapping[str, Tensor], frozen: Tensor | None = None) -> Tensor:
-        """Score of every stock in the current stage.
+        """Score, or factors, of every stock in the current stage.
 
         Parameters
         ----------
@@ -130,7 +147,8 @@ class Network(nn.Module, ABC):
         Returns
         -------
         Tensor
-            (N,), no unit; only the order and the relative distances of the scores carry meaning. Known when the last step is.
+            (N,), or (N, K) for a factor unit; no unit; only the order and the relative distances carry meaning. Known when the
+            last step is.
 
         Raises
         ------

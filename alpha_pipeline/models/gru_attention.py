@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +47,9 @@ class GruAttention(NetworkConfig):
     n_attention: int = 15
     learn_shift: bool = False
 
-    inputs: ClassVar[tuple[str, ...]] = ("intraday_15m",)
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("intraday_15m",)
 
     def create(self, generator: torch.Generator) -> Network:
         return GruAttentionNetwork(self, generator)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +48,9 @@ class GruIncremental(NetworkConfig):
     n_hidden: int = 30
     learn_shift: bool = False
 
-    inputs: ClassVar[tuple[str, ...]] = ("daily", "intraday_15m")
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("daily", "intraday_15m")
 
     def create(self, generator: torch.Generator) -> Network:
         return GruIncrementalNetwork(self, generator)

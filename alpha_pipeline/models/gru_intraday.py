@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -41,7 +40,9 @@ class GruIntraday(NetworkConfig):
     n_hidden: int = 30
     learn_shift: bool = False
 
-    inputs: ClassVar[tuple[str, ...]] = ("intraday_15m",)
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("intraday_15m",)
 
     def create(self, generator: torch.Generator) -> Network:
         return GruIntradayNetwork(self, generator)

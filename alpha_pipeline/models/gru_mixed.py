@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -43,7 +42,9 @@ class GruMixed(NetworkConfig):
     n_hidden: int = 30
     learn_shift: bool = False
 
-    inputs: ClassVar[tuple[str, ...]] = ("daily", "intraday_15m")
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("daily", "intraday_15m")
 
     def create(self, generator: torch.Generator) -> Network:
         return GruMixedNetwork(self, generator)
