@@ -84,6 +84,10 @@ class SignalSpec:
     universe: UniverseSpec = UniverseSpec()
     published: str = ""
 
+    def digest(self) -> str:
+        """Hash of all that the factor depends on besides the scores."""
+        return digest([self.model, self.baseline, self.universe])
+
     def validate(self, models: tuple[str, ...]) -> None:
         if bool(self.model) == bool(self.baseline):
             raise InvalidSpec(sentence("a signal comes from either a model or a baseline", where=f"signal '{self.name}'",

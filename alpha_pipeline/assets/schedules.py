@@ -11,11 +11,10 @@ import dagster as dg
 from alpha_pipeline.assets.common import AssetJob
 from alpha_pipeline.assets.jobs import training_keys
 from alpha_pipeline.assets.partitions import TIMEZONE, half_year_key
+from alpha_pipeline.assets.stored_checks import CALENDAR_WARNING_DAYS
 from alpha_pipeline.market.calendar import TradingCalendar
 from alpha_pipeline.pipeline.session import monday, rebalance_session
 from alpha_pipeline.training.periods import period_of
-
-CALENDAR_WARNING_DAYS = 30
 
 
 def schedules(calendar: TradingCalendar, daily: AssetJob, weekly: AssetJob | None,

@@ -13,6 +13,7 @@ from alpha_pipeline.pipeline import stored
 from alpha_pipeline.resources.market import MarketResource
 
 JOB = "checks"
+CALENDAR_WARNING_DAYS = 30
 
 
 class CheckRange(dg.Config):
@@ -23,8 +24,20 @@ class CheckRange(dg.Config):
 
 
 def stored_check_assets(axes: Axes, tables: Sequence[str], panels: Sequence[str]) -> list[dg.AssetChecksDefinition]:
-    """One check per raw table (``stored_partitions_hold``) and per panel (``panel_matches_checksums``)."""
-    return [*(_table_check(table) for table in tables), *(_panel_check(panel) for panel in panels)]
+    """One check per raw table (``stored_partitions_hold``) and panel (``panel_matches_checksums``), and one on the calendar's end."""
+    return [_calendar_check(), *(_table_check(table) for table in tables), *(_panel_check(panel) for panel in panels)]
+
+
+def _calendar_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset="daily_bars", name="calendar_reaches_ahead", description=f"The exchange calendar knows at least {CALENDAR_WARNING_DAYS} "
+                    "days beyond the newest stored session.")
+    def check(context: dg.AssetCheckExecutionContext, market: MarketResource) -> dg.AssetCheckResult:
+        with running(context):
+            found = stored.calendar_reach(market.workspace())
+            return dg.AssetCheckResult(passed=found.days >= CALENDAR_WARNING_DAYS, severity=dg.AssetCheckSeverity.WARN, description=found.sentence,
+                                       metadata={"days": found.days})
+
+    return check
 
 
 def _table_check(table: str) -> dg.AssetChecksDefinition:

@@ -99,6 +99,7 @@ class Panel:
         self._folder = folder
         self._index = folder / f"{spec.name}.json"
         self.rows: list[PanelRow] = []
+        self._owed: list[str] = []
         self._capacity = 0
         if self._index.exists():
             raw = json.loads(self._index.read_text())
@@ -108,6 +109,7 @@ class Panel:
             else:
                 self._capacity = raw["capacity"]
                 self.rows = [PanelRow(*row) for row in raw["rows"]]
+                self._owed = raw.get("owed", [])
         self._check_size()
 
     # ---------------------------------------------------------------- reading
@@ -115,6 +117,11 @@ class Panel:
     @property
     def dates(self) -> list[str]:
         return [row.date for row in self.rows]
+
+    @property
+    def owed(self) -> list[str]:
+        """Dates that :meth:`rebuild_from` dropped and nobody has appended again: a rebuild was interrupted, or is under way."""
+        return [date for date in self._owed if date not in self._position]
 
     def row(self, date: str) -> PanelRow | None:
         """Index entry of a date, or None."""
@@ -162,12 +169,20 @@ class Panel:
             self._commit()
 
     def truncate(self, date: str) -> list[str]:
-        """Drop ``date`` and everything after it; returns the dropped dates. Used when a source re-publishes an old date."""
+        """Drop ``date`` and everything after it; returns the dropped dates."""
         at = self._position.get(date, len(self.rows))
         dropped = self.dates[at:]
         self.rows = self.rows[:at]
         self._commit()
         return dropped
+
+    def rebuild_from(self, date: str) -> None:
+        """Drop ``date`` and everything after it, because a source has re-published it, and note the dropped dates as :attr:`owed`.
+
+        Both happen in one commit, so that a rebuild which is killed is completed by the next run, whatever dates that run asks for.
+        """
+        self._owed = sorted({*self.owed, *self.dates[self._position.get(date, len(self.rows)):]})
+        self.truncate(date)
 
     def _append(self, date: str, values: np.ndarray, source: str) -> None:
         if self.rows and date <= self.rows[-1].date:
@@ -204,7 +219,7 @@ class Panel:
 
     def _commit(self) -> None:
         payload = {"fields": list(self.spec.fields), "steps": self.spec.steps, "dtype": self.spec.dtype, "capacity": self._capacity,
-                   "rows": [list(asdict(row).values()) for row in self._rows]}
+                   "rows": [list(asdict(row).values()) for row in self._rows], "owed": self.owed}
         _replace(self._index, json.dumps(payload))
 
     # --------------------------------------------------------------- plumbing

@@ -104,6 +104,13 @@ class TradingCalendar:
         return ends[(ends >= np.datetime64(as_date(start), "D")) & (ends <= np.datetime64(as_date(end), "D"))]
 
 
+def last_known_session(exchange: str) -> dt.date:
+    """The last session of an exchange that the installed ``exchange_calendars`` knows."""
+    import exchange_calendars
+
+    return as_date(exchange_calendars.get_calendar(exchange, start="1991-01-02").sessions.values[-1])
+
+
 @lru_cache(maxsize=32)
 def exchange_sessions(exchange: str, start: dt.date, end: dt.date) -> TradingCalendar:
     """Sessions of an exchange known to ``exchange_calendars`` (``XSHG`` for Shanghai and Shenzhen).

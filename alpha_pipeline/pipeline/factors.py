@@ -35,7 +35,7 @@ def make_factors(work: Workspace, spec: SignalSpec, keys: Sequence[str]) -> Step
     report = StepReport()
     panels = work.panels
     for key in track(keys, f"factor {spec.name}"):
-        source = combine([CODE_VERSION, digest(spec), _score_source(work, panels, spec, key),
+        source = combine([CODE_VERSION, spec.digest(), _score_source(work, panels, spec, key),
                           _row(panels, "status", key), _row(panels, "daily", key)])
         if work.store.is_current(factor_table(spec.name), key, source):
             report.reused.append(key)

@@ -26,10 +26,10 @@ def _extend(work: Workspace, panel: Panel, keys: Sequence[str], source_of: Calla
     """
     report = StepReport()
     stale = [key for key in keys if (row := panel.row(key)) is not None and row.source != source_of(key)]
-    redo = panel.truncate(stale[0]) if stale else []
     if stale:
+        panel.rebuild_from(stale[0])
         report.facts["rebuilt from"] = stale[0]
-    wanted = sorted(set(redo) | {key for key in keys if panel.row(key) is None})
+    wanted = sorted(set(panel.owed) | {key for key in keys if panel.row(key) is None})
     report.reused = [key for key in keys if panel.row(key) is not None]
     if not wanted:
         return report

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from alpha_pipeline.errors import CorruptPartition
+from alpha_pipeline.market.calendar import as_date, last_known_session
 from alpha_pipeline.market.checks import CheckContext, check_table
 from alpha_pipeline.pipeline.ingest import COMPARED_WITH
 from alpha_pipeline.pipeline.workspace import Workspace
@@ -21,6 +22,23 @@ class StoredCheck:
     failures: dict[str, str]
     severity: str
     sentence: str
+
+
+@dataclass(frozen=True)
+class CalendarReach:
+    """Days from the newest stored session to the last one that the exchange calendar knows, and a sentence with the remedy."""
+
+    days: int
+    sentence: str
+
+
+def calendar_reach(work: Workspace) -> CalendarReach:
+    """How far the installed exchange calendar reaches beyond the data; a market's own end date is its owner's choice and no concern here."""
+    last = last_known_session(work.calendar.exchange)
+    newest = max(work.store.keys("daily_bars"), default=str(work.calendar.first))
+    days = (last - as_date(newest)).days
+    return CalendarReach(days, f"exchange_calendars knows {work.calendar.exchange} to {last}, {days} days beyond {newest}: "
+                               "install a newer exchange_calendars before it ends.")
 
 
 def check_table_range(work: Workspace, table: str, start: str = "", end: str = "") -> StoredCheck:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,27 @@ class TestWholeMarket:
     def test_nothing_is_materialized(self, ci_run, instance):
         list(check_stored(ci_run.defs, instance, [ci_run.plan.end]))
         assert instance.get_latest_materialization_event(dg.AssetKey("daily_bars")) is None
+
+
+class TestCalendarEnd:
+    def test_a_newest_session_far_from_the_end_passes(self, copy, instance):
+        found = stored.calendar_reach(copy)
+        assert found.days > 365
+
+    def test_a_newest_session_near_the_end_is_a_warning_with_the_remedy(self, copy, instance, monkeypatch):
+        newest = copy.store.keys("daily_bars")[-1]
+        monkeypatch.setattr(stored, "last_known_session", lambda exchange: dt.date.fromisoformat(newest) + dt.timedelta(days=29))
+        defs = build_definitions("ci", [], MarketResource(market="ci", root=copy.root))
+        check = dg.AssetCheckKey(dg.AssetKey("daily_bars"), "calendar_reaches_ahead")
+        asset_check = next(found for found in defs.asset_checks if check in getattr(found, "check_keys", ()))
+        result = dg.materialize([asset_check], instance=instance, resources=defs.resources, selection=dg.AssetSelection.checks(check))
+        (found,) = result.get_asset_check_evaluations()
+        assert not found.passed and found.severity == dg.AssetCheckSeverity.WARN
+        assert "29 days beyond" in found.description and "install a newer exchange_calendars" in found.description
+
+    def test_the_daily_job_runs_it(self):
+        job = build_definitions("ci").resolve_job_def("daily")
+        assert "daily_bars_calendar_reaches_ahead" in {op.name for op in job.nodes}
 
 
 class TestDamage:

@@ -64,6 +64,18 @@ class TestExamples:
         assert panel.truncate("2024-01-03") == ["2024-01-03", "2024-01-04"]
         assert Panel(tmp_path, SPEC, SymbolAxis(tmp_path)).dates == ["2024-01-02"]
 
+    def test_an_interrupted_rebuild_is_remembered(self, tmp_path):
+        panel = filled(tmp_path, ["2024-01-02", "2024-01-03", "2024-01-04"], ["a"])
+        assert panel.owed == []
+        panel.rebuild_from("2024-01-03")
+        again = Panel(tmp_path, SPEC, SymbolAxis(tmp_path))  # what the process after a kill finds
+        assert again.dates == ["2024-01-02"] and again.owed == ["2024-01-03", "2024-01-04"]
+        with again.appending() as rows:
+            rows.add("2024-01-03", np.zeros((1, 2, 1)), "new")
+        assert Panel(tmp_path, SPEC, SymbolAxis(tmp_path)).owed == ["2024-01-04"]
+        again.truncate("2024-01-03")
+        assert again.owed == ["2024-01-03", "2024-01-04"], "what is owed stays owed until it is there"
+
 
 class TestProperties:
     def test_later_listings_do_not_change_earlier_checksums(self, tmp_path):
