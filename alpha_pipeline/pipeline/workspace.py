@@ -16,7 +16,7 @@ from alpha_pipeline.sources.base import MarketSource
 from alpha_pipeline.store import Store
 
 # Raised whenever numbers change for the same settings and data: it is part of every source hash.
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dataclass

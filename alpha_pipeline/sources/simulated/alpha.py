@@ -43,7 +43,7 @@ B = npt.NDArray[np.bool_]
 
 HORIZON = 10
 COUNTRY_PREMIUM = 0.0002  # mean daily return of the country factor, decimal
-STRENGTH = 0.0120  # decimal; the expected 10-day return has a standard deviation of about 0.01 over stocks
+STRENGTH = 0.0115  # decimal; the expected 10-day return has a standard deviation of about 0.01 over stocks
 MIN_LISTED_DAYS = 60
 
 DECAY_REVERSAL, DECAY_VOLATILITY, DECAY_CLOSING, DECAY_OPENING = 0.87, 0.95, 0.94, 0.93
@@ -58,7 +58,7 @@ NONLINEAR = ("reversal_x_closing", "wave_x_volume")
 PIECES = LINEAR + NONLINEAR
 WEIGHTS: dict[str, float] = {
     "reversal": 0.28, "low_volatility": 0.08, "low_turnover": 0.05, "quiet_volume": 0.22, "closing_share": 0.22,
-    "opening_return": 0.40, "slow_wave": 0.42, "reversal_x_closing": 0.40, "wave_x_volume": 0.35,
+    "opening_return": 0.22, "slow_wave": 0.60, "reversal_x_closing": 0.40, "wave_x_volume": 0.35,
 }
 
 
