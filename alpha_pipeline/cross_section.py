@@ -11,7 +11,9 @@ inside the mask takes no part either and stays NaN. An infinite value is an erro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -178,6 +180,24 @@ def _rows(x: npt.ArrayLike, mask: BoolArray | None, where: str) -> tuple[FloatAr
             sentence("infinite values", where=where, got=n_infinite, expected=0, next_step="Set them to NaN where they arise.")
         )
     return values.reshape(math.prod(values.shape[:-1]), values.shape[-1]), values.shape
+
+
+def in_parallel(n_rows: int, n_stocks: int, work: Callable[[slice], None], *, elements: int = _CHUNK) -> None:
+    """Call ``work`` once for each run of whole rows of about ``elements`` values, on the cores this process may use.
+
+    The runs do not depend on the number of cores and each row's result depends on that row alone, so neither do the numbers.
+    numpy lets other threads run while it sorts and adds, which is where the time goes.
+    """
+    step = max(1, elements // max(1, n_stocks))
+    runs = [slice(start, start + step) for start in range(0, n_rows, step)]
+    n_workers = min(len(runs), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    if n_workers < 2:
+        for rows in runs:
+            work(rows)
+        return
+    with ThreadPoolExecutor(n_workers) as pool:
+        for done in [pool.submit(work, rows) for rows in runs]:
+            done.result()
 
 
 def _chunks(rows: FloatArray) -> Iterator[FloatArray]:

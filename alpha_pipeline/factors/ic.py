@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import rank
+from alpha_pipeline.cross_section import in_parallel, rank
 from alpha_pipeline.errors import InvalidSpec, Misaligned, NotEnoughData, sentence
 
 FloatArray = npt.NDArray[np.float64]
@@ -127,9 +127,8 @@ def _correlation(
     if mask is not None and np.shape(mask) != left.shape:
         raise Misaligned(sentence("mask and scores differ in shape", where=where, got=np.shape(mask), expected=left.shape))
     result = np.full(len(left), np.nan)
-    step = max(1, _CHUNK // max(1, left.shape[1]))
-    for start in range(0, len(left), step):
-        rows = slice(start, start + step)
+
+    def fill(rows: slice) -> None:
         a, b = left[rows].astype(np.float64), right[rows].astype(np.float64)
         pairs = ~(np.isnan(a) | np.isnan(b))
         if mask is not None:
@@ -142,6 +141,8 @@ def _correlation(
         else:
             mean_a, mean_b = (np.where(pairs, x, 0.0).sum(axis=1) / np.maximum(n, 1) for x in (a, b))
             result[rows] = _cosine(a, b, mean_a, mean_b, pairs, n, min_stocks)
+
+    in_parallel(len(left), left.shape[1], fill, elements=_CHUNK)
     return result
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import winsorize_mad
+from alpha_pipeline.cross_section import in_parallel, winsorize_mad
 from alpha_pipeline.errors import BadInput, Misaligned, sentence
 
 FloatArray = npt.NDArray[np.float64]
@@ -92,12 +92,13 @@ def neutralize(
         left &= ~lost
 
     result = np.empty_like(values)
-    step = max(1, _CHUNK // max(1, values.shape[1]))
-    for start in range(0, len(values), step):
-        rows = slice(start, start + step)
+
+    def fill(rows: slice) -> None:
         clipped = winsorize_mad(values[rows], n_mad=n_mad, mask=left[rows])
         regressors = [size[rows], *(style[rows] for style in styles)]
         result[rows] = _standard_residual(clipped, left[rows], codes[rows], n_industries, regressors)
+
+    in_parallel(len(values), values.shape[1], fill, elements=_CHUNK)
     return NeutralizeResult(result, dropped)
 
 

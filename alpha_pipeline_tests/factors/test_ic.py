@@ -13,6 +13,18 @@ from alpha_pipeline.factors.ic import ic, newey_west_se, rank_ic, summarize_ic
 NAN = np.nan
 
 
+@pytest.mark.parametrize("n_cores", [1, 2, 5])
+def test_the_number_of_cores_changes_nothing(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    scores, returns = rng.normal(size=(2, 300, 2000))  # more than two blocks of rows
+    expected = [scipy.stats.spearmanr(scores[day], returns[day]).statistic for day in (0, 131, 299)]
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(n_cores)), raising=False)
+    found = rank_ic(scores, returns)
+    np.testing.assert_allclose(found[[0, 131, 299]], expected, atol=1e-12)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0}, raising=False)
+    np.testing.assert_array_equal(found, rank_ic(scores, returns))
+
+
 def pair(seed: int = 0, decimals: int = 12):
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(6, 50))
