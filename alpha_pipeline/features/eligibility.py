@@ -18,8 +18,8 @@ BoolArray = npt.NDArray[np.bool_]
 REASONS = ("short history", "missing bar", "suspended too long", "zero divisor")
 """Why a stock of the universe has no window, in the order in which they are looked at: each stock counts once.
 
-* short history: its first bar lies after the first day of the window (with ``return``: not before it), or the panel begins there.
-* missing bar: a bar of the window is NaN.
+* short history: its first bar lies after the first day that the window reads, or the panel begins there.
+* missing bar: a bar of the window is NaN; with ``return`` also: the close before the window is NaN or 0.
 * suspended too long: on more than ``max_suspended_share`` of the days.
 * zero divisor: a price (or factor) of 0 in the window, or nothing but 0 in what another field is divided by: in the window for
   ``mean``, on its last step for ``last``. Levels divide by no window.
@@ -37,48 +37,48 @@ def reason_codes(
     n_dates, n_stocks = suspended.shape
     names = spec.panel_fields
     positive = [i for i, name in enumerate(names) if name in POSITIVE_FIELDS]
-    divided = [] if spec.scale == "level" else [i for i, name in enumerate(names) if name not in (*POSITIVE_FIELDS, RETURN)]
-    least_F1 = np.array([[-1.0 if name == RETURN else 0.0] for name in names])
+    divided = [] if spec.scale == "level" else [i for i, name in enumerate(names) if name not in POSITIVE_FIELDS]
     fields = slice(at[0], at[-1] + 1) if list(at) == list(range(at[0], at[0] + len(at))) else list(at)
-    has_bar, missing, bad_price = (np.zeros((n_dates, n_stocks), dtype=bool) for _ in range(3))
+    has_bar, missing, bad_price, no_close = (np.zeros((n_dates, n_stocks), dtype=bool) for _ in range(4))
     all_zero = np.zeros(
         (len(divided), n_dates, n_stocks), dtype=bool
     )  # by field other than a price: its divisor gets nothing from this day
     for d in range(n_dates):
         day = values[d][:, fields]
         low_F, high_F = np.fmin.reduce(day, axis=0), np.fmax.reduce(day, axis=0)  # (F, S), NaN only where every step is
-        if (low_F < least_F1).any() or np.isinf(high_F).any():
-            i, column = np.argwhere((low_F < least_F1) | np.isinf(high_F))[0]
+        if (low_F < 0).any() or np.isinf(high_F).any():
+            i, column = np.argwhere((low_F < 0) | np.isinf(high_F))[0]
             raise BadInput(
                 sentence(
-                    f"impossible or infinite {RETURN}" if names[i] == RETURN else f"negative or infinite {names[i]}",
+                    f"negative or infinite {names[i]}",
                     where=f"{where}, date index {d}, column {column}",
                     got=float(low_F[i, column]),
-                    expected=f"finite and >= {least_F1[i, 0]:g}",
+                    expected="finite and >= 0",
                     next_step="Correct the panel's source.",
                 )
             )
-        known = ~np.isnan(high_F)
-        # a day counts as the first bar only when it has its return: that needs the close before it
-        has_bar[d] = known[names.index(RETURN)] if RETURN in names else known.any(axis=0)
+        has_bar[d] = ~np.isnan(high_F).all(axis=0)
         missing[d] = np.isnan(day).any(axis=(0, 1))
         bad_price[d] = (low_F[positive] <= 0).any(axis=0)
+        if RETURN in spec.fields:
+            no_close[d] = ~(day[-1, names.index("close")] > 0)
         all_zero[:, d] = ~((high_F if spec.scale == "mean" else day[-1])[divided] > 0)
     codes = np.full((n_dates, n_stocks), REASONS.index("short history") + 1, dtype=np.uint8)
-    n = spec.n_days
-    if n_dates < n:
+    n, n_rows = spec.n_days, spec.n_rows
+    if n_dates < n_rows:
         return codes
-    starts_late = _first_true(has_bar)[None, :] > np.arange(n_dates - n + 1)[:, None]
+    n_windows, before = n_dates - n_rows + 1, n_rows - n  # before: days that are read ahead of the window
+    starts_late = _first_true(has_bar)[None, :] > np.arange(n_windows)[:, None]
     zero = np.zeros(starts_late.shape, dtype=bool)
     n_divisor = n if spec.scale == "mean" else spec.days_per_step  # days that the divisor comes from
     for field_zero in all_zero:
-        zero |= _count(field_zero, n_divisor)[n - n_divisor :] == n_divisor
-    codes[n - 1 :] = np.select(
+        zero |= _count(field_zero, n_divisor)[n_rows - n_divisor :] == n_divisor
+    codes[n_rows - 1 :] = np.select(
         [
             starts_late,
-            _count(missing, n) > 0,
-            _count(suspended, n) > spec.max_suspended_share * n + 1e-9,
-            zero | (_count(bad_price, n) > 0),
+            (_count(missing, n)[before:] > 0) | no_close[:n_windows],
+            _count(suspended, n)[before:] > spec.max_suspended_share * n + 1e-9,
+            zero | (_count(bad_price, n)[before:] > 0),
         ],
         [1, 2, 3, 4],
         default=0,

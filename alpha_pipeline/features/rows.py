@@ -2,9 +2,7 @@
 
 Three panels hold everything that the later steps read at array speed:
 
-* ``daily``: adjusted prices and the day's quantities; a suspended stock without a bar carries its last adjusted close and volume 0.
-  ``return`` is close over the previous session's close minus 1, adjusted, decimal: NaN on a stock's first bar and after a session without
-  one, 0 on suspended days;
+* ``daily``: adjusted prices and the day's quantities; a suspended stock without a bar carries its last adjusted close and volume 0;
 * ``status``: flags, industry code + 1 (0 where unknown), days since listing, index membership (small integers, see
   :mod:`alpha_pipeline.market.universe`);
 * ``intraday_15m``: 16 bars of adjusted open, high, low, close, vwap and raw volume; a suspended day is flat at the close with volume 0;
@@ -20,10 +18,10 @@ import pandas as pd
 
 from alpha_pipeline.errors import BadInput, sentence
 from alpha_pipeline.features.panel import PanelSpec, SymbolAxis
-from alpha_pipeline.features.tensors import BAR_FIELDS, PRICE_FIELDS, RETURN
+from alpha_pipeline.features.tensors import BAR_FIELDS, PRICE_FIELDS
 from alpha_pipeline.market.universe import FLAGS, INDEX_BITS
 
-DAILY = PanelSpec("daily", (*BAR_FIELDS, "amount", "turn", "free_turn", "total_cap", "float_cap", "adj_factor", RETURN))
+DAILY = PanelSpec("daily", (*BAR_FIELDS, "amount", "turn", "free_turn", "total_cap", "float_cap", "adj_factor"))
 STATUS = PanelSpec("status", ("flags", "industry", "listed_days", "membership"), dtype="int16")
 INTRADAY_15M = PanelSpec("intraday_15m", BAR_FIELDS, steps=16)
 PANELS = {spec.name: spec for spec in (DAILY, STATUS, INTRADAY_15M)}
@@ -51,18 +49,18 @@ def daily_row(bars: pd.DataFrame, status: pd.DataFrame, axis: SymbolAxis, previo
         row[DAILY.field("free_turn")] = row[DAILY.field("volume")] / shares["free_float_shares"]
     row[DAILY.field("total_cap")] = close * shares["total_shares"]
     row[DAILY.field("float_cap")] = close * shares["float_shares"]
-    if previous is not None:
-        suspended = np.zeros(len(axis), dtype=bool)
-        suspended[at_status] = status["is_suspended"].to_numpy()
-        known = np.full(row.shape, np.nan)
-        known[:, : previous.shape[-1]] = previous[0]
-        _carry_suspended(row, suspended, known)
-        _add_return(row, suspended, known)
+    _carry_suspended(row, status, at_status, previous)
     return row[None].astype(np.float32)
 
 
-def _carry_suspended(row: np.ndarray, suspended: np.ndarray, known: np.ndarray) -> None:
+def _carry_suspended(row: np.ndarray, status: pd.DataFrame, at_status: np.ndarray, previous: np.ndarray | None) -> None:
     """Suspended names without a bar keep their last adjusted close at volume 0; caps and factor are carried too."""
+    if previous is None:
+        return
+    suspended = np.zeros(row.shape[1], dtype=bool)
+    suspended[at_status] = status["is_suspended"].to_numpy()
+    known = np.full(row.shape, np.nan)
+    known[:, : previous.shape[-1]] = previous[0]
     fill = suspended & np.isnan(row[DAILY.field("close")]) & ~np.isnan(known[DAILY.field("close")])
     for name in PRICE_FIELDS:
         row[DAILY.field(name), fill] = known[DAILY.field("close"), fill]
@@ -70,14 +68,6 @@ def _carry_suspended(row: np.ndarray, suspended: np.ndarray, known: np.ndarray) 
         row[DAILY.field(name), fill] = known[DAILY.field(name), fill]
     for name in ("volume", "amount", "turn", "free_turn"):
         row[DAILY.field(name), fill] = 0.0
-
-
-def _add_return(row: np.ndarray, suspended: np.ndarray, known: np.ndarray) -> None:
-    """The day's return; exactly 0 on a suspended day, whose flat bar may differ from the last close by the rounding of a price."""
-    close, before = row[DAILY.field("close")], known[DAILY.field("close")]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        change = np.where(before > 0, close / before - 1, np.nan)
-    row[DAILY.field(RETURN)] = np.where(suspended & ~np.isnan(change), 0.0, change)
 
 
 def status_row(bars: pd.DataFrame, status: pd.DataFrame, weights: pd.DataFrame | None, axis: SymbolAxis) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""How gathered bars become what a network reads: ratios to a divisor, or levels in fixed units.
+"""How gathered bars become what a network reads: returns, ratios to a divisor, or levels in fixed units.
 
-Both are arithmetic on one stock's own window, in place, over any number of steps. Shape letters: T steps, F fields, N stocks.
+All is arithmetic on one stock's own window, in place, over any number of steps. Shape letters: T steps, F fields, N stocks.
 """
 
 from __future__ import annotations
@@ -41,11 +41,21 @@ class Ratio:
         return torch.addcmul(self.minus_rest, x_TFN.sub_(self.anchor), self.inverse, out=x_TFN)
 
 
+def returns_(x_TFN: Tensor, spec: TensorSpec) -> Tensor:
+    """In place: where ``return`` stands, the close of the session before becomes the return. Bars must be panel values still.
+
+    (close − before) / before: the difference of nearby float32 numbers is exact, that of a quotient and 1 is not.
+    """
+    close, volume, before = (x_TFN[:, spec.fields.index(name)] for name in ("close", "volume", RETURN))
+    torch.div(close - before, before, out=before).masked_fill_(volume == 0, 0.0)
+    return x_TFN
+
+
 def levels_(x_TFN: Tensor, spec: TensorSpec, factor_N: Tensor, units_F1: Tensor) -> Tensor:
     """In place: prices over ``factor_N``, the factor on the window's last date; then the ratios; then all in their units.
 
-    The gathered fields of ``x_TFN`` hold panel values, the ratios anything. A ratio whose lower part is 0 (no turnover on that day)
-    is 0.
+    The gathered fields of ``x_TFN`` hold panel values, ``return`` the return, the ratios anything. A ratio whose lower part is 0
+    (no turnover on that day) is 0.
     """
     at = {name: i for i, name in enumerate(spec.fields)}
     for name in PRICE_FIELDS:

@@ -3,7 +3,8 @@
 A tensor has shape (T, F, N): T = ``n_days`` × ``steps_per_day`` / ``days_per_step`` steps (oldest first), F fields, N stocks. It
 is cut lazily out of a dense panel by :class:`alpha_pipeline.features.windows.Windows`.
 
-A field is the name of a field of that panel, or a ratio of two of the tensor's own fields, written ``close/free_turn``.
+A field is the name of a field of that panel, or made when the window is: ``return``, or a ratio of two of the tensor's own fields,
+written ``close/free_turn``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ BAR_FIELDS = (*PRICE_FIELDS, "volume")
 POSITIVE_FIELDS = (*PRICE_FIELDS, "adj_factor")
 """Never 0 where there is a bar: a stock for which one of them is 0 has no window."""
 RETURN = "return"
-"""The one field that may be negative. It is a ratio already, and its last value may be 0 or below: no scale divides it."""
+"""Close over the previous session's close minus 1, adjusted, decimal; 0 on a day without volume (suspended), whose flat bar may
+differ from the last close by the rounding of a price. Not in the panel: a row then depends on its own date alone, and a corrected
+date leaves the rows after it as they are. No scale divides it: it is a ratio already, and its last value may be 0 or negative."""
 
 Scale = Literal["last", "mean", "level"]
 
@@ -49,7 +52,7 @@ class TensorSpec:
     panel : name of the dense panel it is cut from.
     n_days : length of the window in sessions, the date itself included.
     steps_per_day : bars per session in that panel.
-    fields : in the order of the F axis. All but ``return`` must be ≥ 0.
+    fields : in the order of the F axis. Panel values must be ≥ 0; only ``return`` may be negative.
     scale : each (field, stock) series is divided by its ``last`` value or by its ``mean`` over the window, ``return`` by
         nothing, and then standardized over the cross-section; or it stays a ``level`` in fixed units (``LEVEL_UNITS``), prices
         adjusted to the window's last date, with no standardization of any kind.
@@ -91,13 +94,16 @@ class TensorSpec:
             raise InvalidSpec(
                 sentence("max_suspended_share is a share", where=where, got=self.max_suspended_share, expected="0 … 1")
             )
-        self._check_ratios(where)
+        self._check_derived(where)
         self._check_blocks(where)
 
-    def _check_ratios(self, where: str) -> None:
+    def _check_derived(self, where: str) -> None:
+        if RETURN in self.fields and not ({"close", "volume"} <= set(self.fields) and self.steps_per_day == 1):
+            raise InvalidSpec(sentence(f"'{RETURN}' is made of daily closes and volumes", where=where, got=self.fields,
+                                       expected="close and volume among the fields, 1 step per day"))
         if self.ratios and self.scale != "level":
             raise InvalidSpec(sentence("only levels have ratios of fields", where=where, got=self.ratios, expected="scale 'level'"))
-        lacking = [name for name in self.ratios if not set(name.split("/", 1)) <= set(self.gathered)]
+        lacking = [name for name in self.ratios if not set(name.split("/", 1)) <= {*self.gathered, RETURN}]
         if lacking:
             raise InvalidSpec(sentence("a ratio is made of fields of its own tensor", where=where, got=lacking, expected=self.gathered))
         unknown = [name for name in self.fields if self.scale == "level" and name not in LEVEL_UNITS]
@@ -121,6 +127,11 @@ class TensorSpec:
         return self.n_days * self.steps_per_day // self.days_per_step
 
     @property
+    def n_rows(self) -> int:
+        """Sessions that a window reads: ``n_days``, and with ``return`` the one before them."""
+        return self.n_days + (RETURN in self.fields)
+
+    @property
     def n_fields(self) -> int:
         """F."""
         return len(self.fields)
@@ -128,11 +139,11 @@ class TensorSpec:
     @property
     def gathered(self) -> tuple[str, ...]:
         """Those of ``fields`` that stand in the panel."""
-        return tuple(name for name in self.fields if "/" not in name)
+        return tuple(name for name in self.fields if "/" not in name and name != RETURN)
 
     @property
     def ratios(self) -> tuple[str, ...]:
-        """Those of ``fields`` that are made when the window is."""
+        """Those of ``fields`` that are one field over another."""
         return tuple(name for name in self.fields if "/" in name)
 
     @property
@@ -155,7 +166,7 @@ RAWBAR = TensorSpec("rawbar", panel="daily", n_days=30, steps_per_day=1, fields=
 """30 daily bars with the day's return and turnover. Bars and turnover are divided by the window's last value, as in ``daily``. The
 return (close over the previous session's close, adjusted, minus 1; decimal) is left undivided (ours: the report does not say;
 its last value may be 0 or negative). The first return of the window needs the close before it, so a stock has its first window
-one session after its 30th bar. Source: MULTIMODEL, tensor of raw bars."""
+with its 31st bar. Source: MULTIMODEL, tensor of raw bars."""
 
 ALPHANET = TensorSpec(
     "alphanet", panel="daily", n_days=30, steps_per_day=1, scale="level",

@@ -6,9 +6,9 @@ the panel's rows d − n_days + 1 … d, of which the columns of that date's sto
     u = x / divisor − 1        per (field, stock); the divisor is the window's last value or its mean; u = x for ``return``
     z = (u − mean) / std       per (step, field), over the gathered stocks, population std; 0 where std is 0
 
-Tensors of levels are not standardized: prices are divided by the adjustment factor of date *d*, ratios of fields are made of what
-was gathered, and every field is multiplied by a fixed unit. Tensors whose steps are several days read every n-th row of a panel of
-rolling blocks, made once at construction.
+``return`` is made of the close and the close one row before. Tensors of levels are not standardized: prices are divided by the
+adjustment factor of date *d*, ratios of fields are made of what was gathered, and every field is multiplied by a fixed unit.
+Tensors whose steps are several days read every n-th row of a panel of rolling blocks, made once at construction.
 
 Prices in the panel are multiplied by the *cumulative backward* adjustment factor. The reports adjust prices to the window's
 last date, which multiplies all of a stock's prices in the window by one more number; the divisor cancels that number, so both
@@ -35,8 +35,8 @@ from alpha_pipeline.errors import BadInput, Misaligned, MissingData, NotEnoughDa
 from alpha_pipeline.features.blocks import rolling_blocks
 from alpha_pipeline.features.eligibility import REASONS, reason_codes
 from alpha_pipeline.features.panel_view import PanelView
-from alpha_pipeline.features.scaling import Ratio, level_units, levels_
-from alpha_pipeline.features.tensors import TensorSpec
+from alpha_pipeline.features.scaling import Ratio, level_units, levels_, returns_
+from alpha_pipeline.features.tensors import RETURN, TensorSpec
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -123,7 +123,12 @@ class Windows:
         with warnings.catch_warnings():
             # torch warns that a read-only map could be written through the tensor; nothing here writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._panel = PanelView(torch.from_numpy(values), at, names.index("adj_factor") if spec.scale == "level" else None)
+            self._panel = PanelView(
+                torch.from_numpy(values),
+                at,
+                lagged=(spec.fields.index(RETURN), names.index("close")) if RETURN in spec.fields else None,
+                extra=names.index("adj_factor") if spec.scale == "level" else None,
+            )
         self._units_F1 = level_units(spec, self.device) if spec.scale == "level" else None
 
     # ------------------------------------------------------------------ facts
@@ -198,18 +203,18 @@ class Windows:
             nothing = torch.empty((0, 0), dtype=torch.float32, device=self.device)
             return WindowStatistics(None, nothing, nothing)
         # always the same parts: the order of a sum must not depend on the number of threads
-        parts = _parts(len(raw_TPS), _STEPS_AT_ONCE)
+        parts = _parts(self.spec.n_steps, _STEPS_AT_ONCE)
         kept = None
         if self.spec.scale == "mean":
             kept = torch.zeros((self.spec.n_fields, len(columns)), dtype=torch.float64, device=self.device)
             for part in parts:
-                kept += self._panel.gather(raw_TPS[part], at).sum(dim=0, dtype=torch.float64)
-            kept /= len(raw_TPS)
-        ratio = Ratio.to(self._panel.gather(raw_TPS[-1:], at)[0].double() if kept is None else kept, self.spec)
+                kept += self._bars(raw_TPS, part, at).sum(dim=0, dtype=torch.float64)
+            kept /= self.spec.n_steps
+        ratio = Ratio.to(self._last(raw_TPS, at) if kept is None else kept, self.spec)
         scale_TF = torch.zeros((self.spec.n_steps, self.spec.n_fields), dtype=torch.float32, device=self.device)
         shift_TF = torch.zeros_like(scale_TF)
         for part in parts:
-            variance, mean = torch.var_mean(ratio.of_(self._panel.gather(raw_TPS[part], at)).double(), dim=2, correction=0)
+            variance, mean = torch.var_mean(ratio.of_(self._bars(raw_TPS, part, at)).double(), dim=2, correction=0)
             inverse = torch.where(variance > _NO_SPREAD**2, variance.rsqrt(), 0.0)
             scale_TF[part], shift_TF[part] = inverse.float(), (-mean * inverse).float()
         return WindowStatistics(kept, scale_TF, shift_TF)
@@ -231,17 +236,17 @@ class Windows:
         if memory is None:
             memory = torch.empty(math.prod(shape), dtype=torch.float32, device=self.device)
         x_TFN = memory[: math.prod(shape)].view(shape)
-        parts = _parts(len(raw_TPS), self._steps_at_once(len(columns)))
+        parts = _parts(self.spec.n_steps, self._steps_at_once(len(columns)))
         # part by part, so that the numbers are still in the cache from the gather to the last operation
         if self._units_F1 is not None:
             factor_N = self._panel.extra(date_index, at)
             for part in parts:
-                levels_(self._panel.gather(raw_TPS[part], at, out=x_TFN[part]), self.spec, factor_N, self._units_F1)
+                levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N, self._units_F1)
             return x_TFN
         last = self.spec.scale == "last"
-        ratio = Ratio.to(self._panel.gather(raw_TPS[-1:], at)[0].double() if last else _divisor(statistics), self.spec)
+        ratio = Ratio.to(self._last(raw_TPS, at) if last else _divisor(statistics), self.spec)
         for part in parts:
-            u = ratio.of_(self._panel.gather(raw_TPS[part], at, out=x_TFN[part]))
+            u = ratio.of_(self._bars(raw_TPS, part, at, out=x_TFN[part]))
             u.mul_(statistics.scale[part, :, None]).add_(statistics.shift[part, :, None])
         return x_TFN
 
@@ -257,6 +262,8 @@ class Windows:
         back = np.arange(spec.days_per_step - spec.n_days, 1, spec.days_per_step)  # from the date to the day each step ends on
         columns = torch.from_numpy(columns_B).to(device)
         x_TFB = self._panel.gather_pairs(torch.from_numpy(date_index_B[None, :] + back[:, None]).to(device), columns)
+        if RETURN in spec.fields:
+            returns_(x_TFB, spec)
         if self._units_F1 is not None:
             factor_B = self._panel.extra(torch.from_numpy(date_index_B).to(device), columns)
             return levels_(x_TFB, spec, factor_B, self._units_F1)
@@ -279,10 +286,19 @@ class Windows:
     # --------------------------------------------------------------- plumbing
 
     def _raw(self, date_index: int) -> Tensor:
-        """Panel rows (T, P, S) of the window's steps, a view. Only rows up to ``date_index`` are in it."""
+        """Panel rows (T, P, S) of the window's steps, one more ahead with ``return``; a view. Only rows up to ``date_index`` are in it."""
         first = self._checked(date_index) - self.spec.n_days + 1
         assert first >= 0, f"no window of {self.spec.n_days} days ends at date {date_index}: ask eligible() first"
         return self._panel.steps(slice(first + self.spec.days_per_step - 1, date_index + 1, self.spec.days_per_step))
+
+    def _bars(self, raw_TPS: Tensor, part: slice, at_N: Tensor, out: Tensor | None = None) -> Tensor:
+        """Bars (T, F, N) of a part of the steps, with their returns; ratios are not made yet."""
+        bars_TFN = self._panel.gather(raw_TPS, part, at_N, out=out)
+        return returns_(bars_TFN, self.spec) if RETURN in self.spec.fields else bars_TFN
+
+    def _last(self, raw_TPS: Tensor, at_N: Tensor) -> Tensor:
+        """(F, N) float64: the bars of the last step."""
+        return self._bars(raw_TPS, slice(self.spec.n_steps - 1, None), at_N)[0].double()
 
     def _steps_at_once(self, n_stocks: int) -> int:
         if self.device.type != "cpu":
