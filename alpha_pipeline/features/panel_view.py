@@ -43,6 +43,11 @@ class PanelView:
         return len(self._at)
 
     @property
+    def n_side_by_side(self) -> int:
+        """The most fields that one gather takes."""
+        return max(run.panel.stop - run.panel.start for run in self._runs)
+
+    @property
     def n_bytes(self) -> int:
         """Of the fields that are read."""
         return self.values[:, :, 0].numel() * len(self._read()) * self.values.element_size()

@@ -5,6 +5,7 @@ All is arithmetic on one stock's own window, in place, over any number of steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,12 +27,12 @@ class Ratio:
     minus_rest: Tensor
 
     @classmethod
-    def to(cls, divisor_FN: Tensor, spec: TensorSpec) -> Ratio:
-        """``divisor_FN``: float64; that of ``return`` is not looked at."""
+    def to(cls, divisor_FN: Tensor, fields: Sequence[str]) -> Ratio:
+        """``divisor_FN``: float64, of the named fields; that of ``return`` is not looked at."""
         anchor = divisor_FN.float()
         ratio = cls(anchor, divisor_FN.reciprocal().float(), ((anchor - divisor_FN) / divisor_FN).float())
-        if RETURN in spec.fields:
-            at = spec.fields.index(RETURN)
+        if RETURN in fields:
+            at = fields.index(RETURN)
             for part, neutral in ((ratio.anchor, 0.0), (ratio.inverse, 1.0), (ratio.minus_rest, 0.0)):
                 part[at] = neutral
         return ratio
@@ -51,7 +52,7 @@ def returns_(x_TFN: Tensor, spec: TensorSpec) -> Tensor:
     return x_TFN
 
 
-def levels_(x_TFN: Tensor, spec: TensorSpec, factor_N: Tensor, units_F1: Tensor) -> Tensor:
+def levels_(x_TFN: Tensor, spec: TensorSpec, factor_N: Tensor) -> Tensor:
     """In place: prices over ``factor_N``, the factor on the window's last date; then the ratios; then all in their units.
 
     The gathered fields of ``x_TFN`` hold panel values, ``return`` the return, the ratios anything. A ratio whose lower part is 0
@@ -66,9 +67,7 @@ def levels_(x_TFN: Tensor, spec: TensorSpec, factor_N: Tensor, units_F1: Tensor)
         ratio = torch.div(upper, lower, out=x_TFN[:, at[name]])
         if name.split("/", 1)[1] not in POSITIVE_FIELDS:
             ratio.masked_fill_(lower == 0, 0.0)
-    return x_TFN.mul_(units_F1)
-
-
-def level_units(spec: TensorSpec, device: torch.device) -> Tensor:
-    """(F, 1) float32."""
-    return torch.tensor([[LEVEL_UNITS[name]] for name in spec.fields], dtype=torch.float32, device=device)
+    for name, place in at.items():
+        if LEVEL_UNITS[name] != 1:
+            x_TFN[:, place].mul_(LEVEL_UNITS[name])
+    return x_TFN

@@ -35,7 +35,7 @@ from alpha_pipeline.errors import BadInput, Misaligned, MissingData, NotEnoughDa
 from alpha_pipeline.features.blocks import rolling_blocks
 from alpha_pipeline.features.eligibility import REASONS, reason_codes
 from alpha_pipeline.features.panel_view import PanelView
-from alpha_pipeline.features.scaling import Ratio, level_units, levels_, returns_
+from alpha_pipeline.features.scaling import Ratio, levels_, returns_
 from alpha_pipeline.features.tensors import RETURN, TensorSpec
 
 BoolArray = npt.NDArray[np.bool_]
@@ -129,7 +129,6 @@ class Windows:
                 lagged=(spec.fields.index(RETURN), names.index("close")) if RETURN in spec.fields else None,
                 extra=names.index("adj_factor") if spec.scale == "level" else None,
             )
-        self._units_F1 = level_units(spec, self.device) if spec.scale == "level" else None
 
     # ------------------------------------------------------------------ facts
 
@@ -177,7 +176,6 @@ class Windows:
             )
         moved = object.__new__(Windows)
         moved.spec, moved._code_DS, moved._panel = self.spec, self._code_DS, self._panel.to(target)
-        moved._units_F1 = None if self._units_F1 is None else self._units_F1.to(target)
         return moved
 
     # ------------------------------------------------------------ eligibility
@@ -210,7 +208,7 @@ class Windows:
             for part in parts:
                 kept += self._bars(raw_TPS, part, at).sum(dim=0, dtype=torch.float64)
             kept /= self.spec.n_steps
-        ratio = Ratio.to(self._last(raw_TPS, at) if kept is None else kept, self.spec)
+        ratio = Ratio.to(self._last(raw_TPS, at).double() if kept is None else kept, self.spec.fields)
         scale_TF = torch.zeros((self.spec.n_steps, self.spec.n_fields), dtype=torch.float32, device=self.device)
         shift_TF = torch.zeros_like(scale_TF)
         for part in parts:
@@ -236,18 +234,20 @@ class Windows:
         if memory is None:
             memory = torch.empty(math.prod(shape), dtype=torch.float32, device=self.device)
         x_TFN = memory[: math.prod(shape)].view(shape)
-        parts = _parts(self.spec.n_steps, self._steps_at_once(len(columns)))
         # part by part, so that the numbers are still in the cache from the gather to the last operation
-        if self._units_F1 is not None:
+        parts, field_parts = self._parts(len(columns))
+        if self.spec.scale == "level":
             factor_N = self._panel.extra(date_index, at)
             for part in parts:
-                levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N, self._units_F1)
+                levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
             return x_TFN
-        last = self.spec.scale == "last"
-        ratio = Ratio.to(self._last(raw_TPS, at) if last else _divisor(statistics), self.spec)
+        divisor_FN = self._last(raw_TPS, at) if self.spec.scale == "last" else _divisor(statistics)
+        ratios = [(fields, Ratio.to(divisor_FN[fields].double(), self.spec.fields[fields])) for fields in field_parts]
         for part in parts:
-            u = ratio.of_(self._bars(raw_TPS, part, at, out=x_TFN[part]))
-            u.mul_(statistics.scale[part, :, None]).add_(statistics.shift[part, :, None])
+            bars_TFN = self._bars(raw_TPS, part, at, out=x_TFN[part])
+            for fields, ratio in ratios:
+                u = ratio.of_(bars_TFN[:, fields])
+                u.mul_(statistics.scale[part, fields, None]).add_(statistics.shift[part, fields, None])
         return x_TFN
 
     def rows(
@@ -264,9 +264,9 @@ class Windows:
         x_TFB = self._panel.gather_pairs(torch.from_numpy(date_index_B[None, :] + back[:, None]).to(device), columns)
         if RETURN in spec.fields:
             returns_(x_TFB, spec)
-        if self._units_F1 is not None:
+        if spec.scale == "level":
             factor_B = self._panel.extra(torch.from_numpy(date_index_B).to(device), columns)
-            return levels_(x_TFB, spec, factor_B, self._units_F1)
+            return levels_(x_TFB, spec, factor_B)
         dates, which_B = np.unique(date_index_B, return_inverse=True)
         which = torch.from_numpy(which_B).to(device)
         if spec.scale == "last":
@@ -278,7 +278,7 @@ class Windows:
                 divisor_FB[:, torch.from_numpy(own).to(device)] = _divisor(statistics[date])[
                     :, torch.from_numpy(position_B[own]).to(device)
                 ]
-        u_TFB = Ratio.to(divisor_FB, spec).of_(x_TFB)
+        u_TFB = Ratio.to(divisor_FB, spec.fields).of_(x_TFB)
         scale_TFB = torch.stack([statistics[date].scale for date in dates.tolist()], dim=2).index_select(2, which)
         shift_TFB = torch.stack([statistics[date].shift for date in dates.tolist()], dim=2).index_select(2, which)
         return u_TFB.mul_(scale_TFB).add_(shift_TFB)
@@ -297,14 +297,19 @@ class Windows:
         return returns_(bars_TFN, self.spec) if RETURN in self.spec.fields else bars_TFN
 
     def _last(self, raw_TPS: Tensor, at_N: Tensor) -> Tensor:
-        """(F, N) float64: the bars of the last step."""
-        return self._bars(raw_TPS, slice(self.spec.n_steps - 1, None), at_N)[0].double()
+        """(F, N): the bars of the last step."""
+        return self._bars(raw_TPS, slice(self.spec.n_steps - 1, None), at_N)[0]
 
-    def _steps_at_once(self, n_stocks: int) -> int:
+    def _parts(self, n_stocks: int) -> tuple[list[slice], list[slice]]:
+        """Steps, and fields, that are worked on together."""
+        n_steps, n_fields = self.spec.n_steps, self.spec.n_fields
         if self.device.type != "cpu":
-            return self.spec.n_steps  # each part would cost a launch
-        serial = _SERIAL_SIZE // (self.spec.n_fields * n_stocks + 1)
-        return serial if serial > 0 and torch.get_num_threads() <= _FEW_THREADS else _STEPS_AT_ONCE
+            return [slice(0, n_steps)], [slice(0, n_fields)]  # each part would cost a launch
+        n_series = _SERIAL_SIZE // (n_stocks + 1)  # (step, field) pairs that the calling thread works on alone
+        if n_series == 0 or torch.get_num_threads() > _FEW_THREADS:
+            return _parts(n_steps, _STEPS_AT_ONCE), [slice(0, n_fields)]
+        together = self._panel.n_side_by_side if self.spec.scale == "level" else n_fields  # levels are made field by field
+        return _parts(n_steps, max(1, n_series // together)), _parts(n_fields, n_series)
 
     def _checked(self, date_index: int) -> int:
         assert 0 <= date_index < self.n_dates, f"date index {date_index} outside the panel of {self.n_dates} dates"
@@ -325,8 +330,8 @@ def common_columns(windows: Mapping[str, Windows], date_index: int, universe_S: 
     return np.flatnonzero(remaining), excluded
 
 
-def _parts(n_steps: int, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, n_steps, size)]
+def _parts(n: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, n, size)]
 
 
 def _divisor(statistics: WindowStatistics) -> Tensor:
