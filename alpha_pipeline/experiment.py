@@ -54,8 +54,8 @@ class ModelSpec:
                        self.label_shuffle_seed])
 
     def panels(self) -> tuple[str, ...]:
-        """Names of the panels its tensors are windows of."""
-        return tuple(TENSORS[name].panel for name in self.tensors)
+        """Names of the panels its tensors are windows of, each once."""
+        return tuple(dict.fromkeys(TENSORS[name].panel for name in self.tensors))
 
     def validate(self) -> None:
         where = f"model '{self.name}'"

@@ -106,7 +106,7 @@ SECTIONS = (
         "windows",
         "Windows",
         ("windows",),
-        (*_window_bars("intraday_15m"), *_window_bars("daily")),
+        tuple(bar for tensor in ("intraday_15m", "daily", "weekly", "rawbar", "alphanet") for bar in _window_bars(tensor)),
         "What is stored is the panel; a standardized window is cut out of it when a step asks for it.",
     ),
     Section(

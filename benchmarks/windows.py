@@ -3,7 +3,8 @@
     python benchmarks/windows.py [--stocks 5000] [--dates 60] [--repeats 9]
 
 Prints medians of interleaved repeats, the load of the machine, and the memory of the panel, of what :class:`Windows` keeps
-beside it, and of the expanded windows that are not stored. The step is GRU 6 → 30, batch norm, linear, −IC, backward, Adam.
+beside it, and of the expanded windows that are not stored. The step is GRU F → 30, batch norm, linear, −IC, backward, Adam; F is
+the tensor's number of fields. Tensors of the daily panel are read out of a panel with all its fields, as the pipeline's is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alpha_pipeline.features.tensors import DAILY, INTRADAY_15M, TensorSpec
+from alpha_pipeline.features import rows
+from alpha_pipeline.features.tensors import ALPHANET, DAILY, INTRADAY_15M, RAWBAR, WEEKLY, TensorSpec
 from alpha_pipeline.features.windows import Windows, WindowStatistics
 from alpha_pipeline.models.gru_daily import GruDaily
 from alpha_pipeline.models.gru_intraday import GruIntraday
@@ -27,7 +29,8 @@ from alpha_pipeline.training.losses import negative_ic
 
 def simulated_panel(spec: TensorSpec, n_dates: int, n_stocks: int) -> np.ndarray:
     rng = np.random.default_rng(0)
-    values = rng.lognormal(2, 0.03, (n_dates, spec.steps_per_day, spec.n_fields, n_stocks)).astype(np.float32)
+    n_fields = len(rows.PANELS[spec.panel].fields)
+    values = rng.lognormal(2, 0.03, (n_dates, spec.steps_per_day, n_fields, n_stocks)).astype(np.float32)
     values[:, :, 5] = rng.integers(1, 1_000_000, (n_dates, spec.steps_per_day, n_stocks))
     return values
 
@@ -39,22 +42,23 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def measure(spec: TensorSpec, n_dates: int, n_stocks: int, repeats: int) -> None:
+    n_dates = max(n_dates, spec.n_rows + 4)
     values = simulated_panel(spec, n_dates, n_stocks)
     opening = time.perf_counter()
-    windows = Windows(spec, values, np.zeros((n_dates, n_stocks), dtype=bool))
+    windows = Windows(spec, values, np.zeros((n_dates, n_stocks), dtype=bool), rows.PANELS[spec.panel].fields)
     opening = time.perf_counter() - opening
     columns = np.arange(n_stocks)
-    dates = list(range(spec.n_days - 1, n_dates))[-5:]
+    dates = list(range(spec.n_rows - 1, n_dates))[-5:]
     kept: dict[int, WindowStatistics] = {d: windows.statistics(d, columns) for d in dates}
     stored = windows.window(dates[0], columns, kept[dates[0]])
     memory = torch.empty_like(stored).flatten()  # as the training loop does: one batch overwrites the last
-    config = GruDaily() if spec is DAILY else GruIntraday()
+    config = GruIntraday() if spec is INTRADAY_15M else GruDaily(n_fields=spec.n_fields)
     network = config.build(torch.Generator().manual_seed(0)).train()
     optimizer = torch.optim.Adam(network.trainable(network.stage), lr=1e-3)
     label = torch.randn(n_stocks)
 
     def step(x_TFN: Tensor) -> None:
-        score = network({spec.name: x_TFN})
+        score = network({config.inputs[0]: x_TFN})
         loss = negative_ic(score, label)
         optimizer.zero_grad()
         loss.backward()
@@ -92,7 +96,7 @@ def main() -> None:
     parser.add_argument("--dates", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
-    for spec in (INTRADAY_15M, DAILY):
+    for spec in (INTRADAY_15M, DAILY, WEEKLY, RAWBAR, ALPHANET):
         measure(spec, arguments.dates, arguments.stocks, arguments.repeats)
 
 

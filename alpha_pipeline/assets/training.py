@@ -12,7 +12,6 @@ import dagster as dg
 from alpha_pipeline.assets.common import OWNERS, SINGLE_RUN, frame_table, range_keys, running, step_metadata
 from alpha_pipeline.assets.partitions import Axes, period_name
 from alpha_pipeline.experiment import ModelSpec
-from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.pipeline import training as steps
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
 from alpha_pipeline.resources.compute import ComputeResource
@@ -29,7 +28,7 @@ _OBSERVE_EVERY = 5  # epochs between two observations that show the curve of a t
 def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[dg.AssetsDefinition]:
     """training_set, checkpoint and scores of one model."""
     prefix = ["models", spec.name]
-    needs = [_PANEL_ASSETS[TENSORS[name].panel] for name in spec.tensors]
+    needs = [_PANEL_ASSETS[panel] for panel in spec.panels()]
     upstream = ["universe", *(n for n in needs if n != "intraday_15m_panel" or "intraday_bars" in tables), f"labels/{spec.label.name}"]
     tags = {"network": spec.network, "seeds": str(len(spec.seeds))}
 

@@ -3,8 +3,12 @@
 A window of 20 days × 16 bars repeats every bar twenty times over; the panel holds it once. For a date *d* a window is a view of
 the panel's rows d − n_days + 1 … d, of which the columns of that date's stocks are gathered and standardized::
 
-    u = x / divisor − 1        per (field, stock); the divisor is the window's last value or its mean
+    u = x / divisor − 1        per (field, stock); the divisor is the window's last value or its mean; u = x for ``return``
     z = (u − mean) / std       per (step, field), over the gathered stocks, population std; 0 where std is 0
+
+``return`` is made of the close and the close one row before. Tensors of levels are not standardized: prices are divided by the
+adjustment factor of date *d*, ratios of fields are made of what was gathered, and every field is multiplied by a fixed unit.
+Tensors whose steps are several days read every n-th row of a panel of rolling blocks, made once at construction.
 
 Prices in the panel are multiplied by the *cumulative backward* adjustment factor. The reports adjust prices to the window's
 last date, which multiplies all of a stock's prices in the window by one more number; the divisor cancels that number, so both
@@ -28,8 +32,11 @@ import torch
 from torch import Tensor
 
 from alpha_pipeline.errors import BadInput, Misaligned, MissingData, NotEnoughData, sentence
+from alpha_pipeline.features.blocks import rolling_blocks
 from alpha_pipeline.features.eligibility import REASONS, reason_codes
-from alpha_pipeline.features.tensors import TensorSpec
+from alpha_pipeline.features.panel_view import PanelView
+from alpha_pipeline.features.scaling import Ratio, levels_, returns_
+from alpha_pipeline.features.tensors import RETURN, TensorSpec
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -48,7 +55,7 @@ class WindowStatistics:
     """What turns the raw bars of one date's cross-section into standardized values; small, worth keeping between epochs.
 
     ``divisor`` (F, N) is float64, in the order of the columns it was asked for; None where it is the last bar itself.
-    ``scale`` = 1 / std and ``shift`` = −mean / std are (T, F) float32; both are 0 where there is no spread.
+    ``scale`` = 1 / std and ``shift`` = −mean / std are (T, F) float32; both are 0 where there is no spread. Levels have neither: (0, 0).
     """
 
     divisor: Tensor | None
@@ -75,10 +82,10 @@ class Windows:
     ----------
     spec : which days, steps and fields.
     values : (D, steps_per_day, panel fields, S) float32, an array or a memory map. NaN where a stock has no bar (not listed,
-        gap in the data). On suspended days prices are filled forward and volume is 0. Fields that lie side by side are used in
-        place.
+        gap in the data). On suspended days prices are filled forward and volume is 0. Fields are used in place; only for steps
+        of several days a second array takes the place of theirs, of the same size.
     suspended : (D, S) True where the stock is suspended all day.
-    panel_fields : names along the third axis of ``values``; by default exactly ``spec.fields``.
+    panel_fields : names along the third axis of ``values``; by default exactly ``spec.panel_fields``.
 
     The constructor reads the panel once and keeps one byte per (date, stock): whether that stock has a window on that date, and
     if not, why. Asking is then a lookup.
@@ -95,7 +102,8 @@ class Windows:
         self, spec: TensorSpec, values: npt.NDArray[np.float32], suspended: BoolArray, panel_fields: Sequence[str] | None = None
     ) -> None:
         where = f"tensor '{spec.name}'"
-        values = _pick_fields(spec, values, panel_fields or spec.fields, where)
+        names = list(panel_fields or spec.panel_fields)
+        _check_panel(spec, values, names, where)
         n_dates, _, _, n_stocks = values.shape
         if suspended.shape != (n_dates, n_stocks) or suspended.dtype != np.bool_:
             raise Misaligned(
@@ -107,30 +115,39 @@ class Windows:
                 )
             )
         self.spec = spec
-        self._code_DS = reason_codes(spec, values, suspended, where)
+        places = [names.index(name) for name in spec.panel_fields]
+        self._code_DS = reason_codes(spec, values, places, suspended, where)
+        at = [names.index(name) if name in spec.gathered else None for name in spec.fields]
+        if spec.days_per_step > 1:
+            values, at = rolling_blocks(values[:, 0], places, spec.days_per_step)[:, None], list(range(spec.n_fields))
         with warnings.catch_warnings():
             # torch warns that a read-only map could be written through the tensor; nothing here writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._values = torch.from_numpy(values)
+            self._panel = PanelView(
+                torch.from_numpy(values),
+                at,
+                lagged=(spec.fields.index(RETURN), names.index("close")) if RETURN in spec.fields else None,
+                extra=names.index("adj_factor") if spec.scale == "level" else None,
+            )
 
     # ------------------------------------------------------------------ facts
 
     @property
     def n_dates(self) -> int:
-        return int(self._values.shape[0])
+        return int(self._panel.values.shape[0])
 
     @property
     def n_stocks(self) -> int:
-        return int(self._values.shape[3])
+        return int(self._panel.values.shape[3])
 
     @property
     def device(self) -> torch.device:
-        return self._values.device
+        return self._panel.values.device
 
     @property
     def panel_bytes(self) -> int:
         """What :meth:`to` will occupy on a device."""
-        return self._values.numel() * self._values.element_size()
+        return self._panel.n_bytes
 
     @property
     def eligibility_bytes(self) -> int:
@@ -158,7 +175,7 @@ class Windows:
                 )
             )
         moved = object.__new__(Windows)
-        moved.spec, moved._code_DS, moved._values = self.spec, self._code_DS, self._values.to(target)
+        moved.spec, moved._code_DS, moved._panel = self.spec, self._code_DS, self._panel.to(target)
         return moved
 
     # ------------------------------------------------------------ eligibility
@@ -179,20 +196,23 @@ class Windows:
     def statistics(self, date_index: int, columns: IntArray) -> WindowStatistics:
         """Divisors, means and spreads of the cross-section ``columns``; sums run in float64."""
         assert len(columns) > 0, "no cross-section to standardize over: look at what eligible() returns first"
-        raw_TFS, at = self._raw(date_index), torch.from_numpy(columns).to(self.device)
+        raw_TPS, at = self._raw(date_index), torch.from_numpy(columns).to(self.device)
+        if self.spec.scale == "level":
+            nothing = torch.empty((0, 0), dtype=torch.float32, device=self.device)
+            return WindowStatistics(None, nothing, nothing)
         # always the same parts: the order of a sum must not depend on the number of threads
-        parts = _parts(len(raw_TFS), _STEPS_AT_ONCE)
+        parts = _parts(self.spec.n_steps, _STEPS_AT_ONCE)
         kept = None
         if self.spec.scale == "mean":
             kept = torch.zeros((self.spec.n_fields, len(columns)), dtype=torch.float64, device=self.device)
             for part in parts:
-                kept += _gather(raw_TFS[part], at).sum(dim=0, dtype=torch.float64)
-            kept /= len(raw_TFS)
-        ratio = _Ratio.to(raw_TFS[-1].index_select(1, at).double() if kept is None else kept)
-        scale_TF = torch.zeros(raw_TFS.shape[:2], dtype=torch.float32, device=self.device)
+                kept += self._bars(raw_TPS, part, at).sum(dim=0, dtype=torch.float64)
+            kept /= self.spec.n_steps
+        ratio = Ratio.to(self._last(raw_TPS, at).double() if kept is None else kept, self.spec.fields)
+        scale_TF = torch.zeros((self.spec.n_steps, self.spec.n_fields), dtype=torch.float32, device=self.device)
         shift_TF = torch.zeros_like(scale_TF)
         for part in parts:
-            variance, mean = torch.var_mean(ratio.of_(_gather(raw_TFS[part], at)).double(), dim=2, correction=0)
+            variance, mean = torch.var_mean(ratio.of_(self._bars(raw_TPS, part, at)).double(), dim=2, correction=0)
             inverse = torch.where(variance > _NO_SPREAD**2, variance.rsqrt(), 0.0)
             scale_TF[part], shift_TF[part] = inverse.float(), (-mean * inverse).float()
         return WindowStatistics(kept, scale_TF, shift_TF)
@@ -200,7 +220,7 @@ class Windows:
     def window(
         self, date_index: int, columns: IntArray, statistics: WindowStatistics | None = None, *, memory: Tensor | None = None
     ) -> Tensor:
-        """x_TFN float32 on the panel's device, finite, standardized over ``columns``.
+        """x_TFN float32 on the panel's device, finite, standardized over ``columns`` (levels: not standardized).
 
         ``columns`` must be eligible. With ``statistics`` (from this date, ``divisor`` in the order of ``columns``) nothing is
         estimated again, and ``columns`` may be a part of the cross-section that they describe. ``memory`` (float32, one axis, on
@@ -209,17 +229,25 @@ class Windows:
         """
         if statistics is None:
             statistics = self.statistics(date_index, columns)
-        raw_TFS, at = self._raw(date_index), torch.from_numpy(columns).to(self.device)
-        last = self.spec.scale == "last"
-        ratio = _Ratio.to(raw_TFS[-1].index_select(1, at).double() if last else _divisor(statistics))
-        shape = (*raw_TFS.shape[:2], len(columns))
+        raw_TPS, at = self._raw(date_index), torch.from_numpy(columns).to(self.device)
+        shape = (self.spec.n_steps, self.spec.n_fields, len(columns))
         if memory is None:
             memory = torch.empty(math.prod(shape), dtype=torch.float32, device=self.device)
         x_TFN = memory[: math.prod(shape)].view(shape)
-        # part by part, so that the numbers are still in the cache from the gather to the last addition
-        for part in _parts(len(raw_TFS), self._steps_at_once(len(columns))):
-            u = ratio.of_(_gather(raw_TFS[part], at, out=x_TFN[part]))
-            u.mul_(statistics.scale[part, :, None]).add_(statistics.shift[part, :, None])
+        # part by part, so that the numbers are still in the cache from the gather to the last operation
+        parts, field_parts = self._parts(len(columns))
+        if self.spec.scale == "level":
+            factor_N = self._panel.extra(date_index, at)
+            for part in parts:
+                levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
+            return x_TFN
+        divisor_FN = self._last(raw_TPS, at) if self.spec.scale == "last" else _divisor(statistics)
+        ratios = [(fields, Ratio.to(divisor_FN[fields].double(), self.spec.fields[fields])) for fields in field_parts]
+        for part in parts:
+            bars_TFN = self._bars(raw_TPS, part, at, out=x_TFN[part])
+            for fields, ratio in ratios:
+                u = ratio.of_(bars_TFN[:, fields])
+                u.mul_(statistics.scale[part, fields, None]).add_(statistics.shift[part, fields, None])
         return x_TFN
 
     def rows(
@@ -231,15 +259,14 @@ class Windows:
         ``statistics`` by date index; ``position_B`` is each pair's position along ``divisor`` of its date.
         """
         spec, device = self.spec, self.device
-        days_nB = torch.from_numpy(date_index_B[None, :] + np.arange(1 - spec.n_days, 1)[:, None]).to(device)
+        back = np.arange(spec.days_per_step - spec.n_days, 1, spec.days_per_step)  # from the date to the day each step ends on
         columns = torch.from_numpy(columns_B).to(device)
-        # one gather of (day, stock) pairs: (n_days, B, steps per day, F), then steps to the front and stocks to the back
-        x_TFB = (
-            self._values[days_nB, :, :, columns[None, :]]
-            .permute(0, 2, 3, 1)
-            .reshape(spec.n_steps, spec.n_fields, len(columns_B))
-            .contiguous()
-        )
+        x_TFB = self._panel.gather_pairs(torch.from_numpy(date_index_B[None, :] + back[:, None]).to(device), columns)
+        if RETURN in spec.fields:
+            returns_(x_TFB, spec)
+        if spec.scale == "level":
+            factor_B = self._panel.extra(torch.from_numpy(date_index_B).to(device), columns)
+            return levels_(x_TFB, spec, factor_B)
         dates, which_B = np.unique(date_index_B, return_inverse=True)
         which = torch.from_numpy(which_B).to(device)
         if spec.scale == "last":
@@ -251,7 +278,7 @@ class Windows:
                 divisor_FB[:, torch.from_numpy(own).to(device)] = _divisor(statistics[date])[
                     :, torch.from_numpy(position_B[own]).to(device)
                 ]
-        u_TFB = _Ratio.to(divisor_FB).of_(x_TFB)
+        u_TFB = Ratio.to(divisor_FB, spec.fields).of_(x_TFB)
         scale_TFB = torch.stack([statistics[date].scale for date in dates.tolist()], dim=2).index_select(2, which)
         shift_TFB = torch.stack([statistics[date].shift for date in dates.tolist()], dim=2).index_select(2, which)
         return u_TFB.mul_(scale_TFB).add_(shift_TFB)
@@ -259,16 +286,30 @@ class Windows:
     # --------------------------------------------------------------- plumbing
 
     def _raw(self, date_index: int) -> Tensor:
-        """Bars (T, F, S) of the window, a view of the panel. Only rows up to ``date_index`` are in it."""
+        """Panel rows (T, P, S) of the window's steps, one more ahead with ``return``; a view. Only rows up to ``date_index`` are in it."""
         first = self._checked(date_index) - self.spec.n_days + 1
         assert first >= 0, f"no window of {self.spec.n_days} days ends at date {date_index}: ask eligible() first"
-        return self._values[first : date_index + 1].view(self.spec.n_steps, self.spec.n_fields, self.n_stocks)
+        return self._panel.steps(slice(first + self.spec.days_per_step - 1, date_index + 1, self.spec.days_per_step))
 
-    def _steps_at_once(self, n_stocks: int) -> int:
+    def _bars(self, raw_TPS: Tensor, part: slice, at_N: Tensor, out: Tensor | None = None) -> Tensor:
+        """Bars (T, F, N) of a part of the steps, with their returns; ratios are not made yet."""
+        bars_TFN = self._panel.gather(raw_TPS, part, at_N, out=out)
+        return returns_(bars_TFN, self.spec) if RETURN in self.spec.fields else bars_TFN
+
+    def _last(self, raw_TPS: Tensor, at_N: Tensor) -> Tensor:
+        """(F, N): the bars of the last step."""
+        return self._bars(raw_TPS, slice(self.spec.n_steps - 1, None), at_N)[0]
+
+    def _parts(self, n_stocks: int) -> tuple[list[slice], list[slice]]:
+        """Steps, and fields, that are worked on together."""
+        n_steps, n_fields = self.spec.n_steps, self.spec.n_fields
         if self.device.type != "cpu":
-            return self.spec.n_steps  # each part would cost a launch
-        serial = _SERIAL_SIZE // (self.spec.n_fields * n_stocks + 1)
-        return serial if serial > 0 and torch.get_num_threads() <= _FEW_THREADS else _STEPS_AT_ONCE
+            return [slice(0, n_steps)], [slice(0, n_fields)]  # each part would cost a launch
+        n_series = _SERIAL_SIZE // (n_stocks + 1)  # (step, field) pairs that the calling thread works on alone
+        if n_series == 0 or torch.get_num_threads() > _FEW_THREADS:
+            return _parts(n_steps, _STEPS_AT_ONCE), [slice(0, n_fields)]
+        together = self._panel.n_side_by_side if self.spec.scale == "level" else n_fields  # levels are made field by field
+        return _parts(n_steps, max(1, n_series // together)), _parts(n_fields, n_series)
 
     def _checked(self, date_index: int) -> int:
         assert 0 <= date_index < self.n_dates, f"date index {date_index} outside the panel of {self.n_dates} dates"
@@ -289,36 +330,8 @@ def common_columns(windows: Mapping[str, Windows], date_index: int, universe_S: 
     return np.flatnonzero(remaining), excluded
 
 
-@dataclass(frozen=True, eq=False)
-class _Ratio:
-    """x / divisor − 1 for float32 bars.
-
-    Computed as (x − a) / divisor − r with a = float32(divisor) and r = (divisor − a) / divisor: the difference of two nearby
-    float32 numbers is exact, so small deviations from 1 keep all their digits, which dividing first would round away.
-    """
-
-    anchor: Tensor
-    inverse: Tensor
-    minus_rest: Tensor
-
-    @classmethod
-    def to(cls, divisor: Tensor) -> _Ratio:
-        """``divisor``: float64, of the shape of one step."""
-        anchor = divisor.float()
-        return cls(anchor, divisor.reciprocal().float(), ((anchor - divisor) / divisor).float())
-
-    def of_(self, x: Tensor) -> Tensor:
-        """In place, over any number of steps."""
-        return torch.addcmul(self.minus_rest, x.sub_(self.anchor), self.inverse, out=x)
-
-
-def _parts(n_steps: int, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, n_steps, size)]
-
-
-def _gather(raw_TFS: Tensor, at_N: Tensor, out: Tensor | None = None) -> Tensor:
-    """Columns of a view of the panel; ``gather`` does on a CPU in half the time what ``index_select`` does."""
-    return torch.gather(raw_TFS, 2, at_N.expand(*raw_TFS.shape[:2], len(at_N)), out=out)
+def _parts(n: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, n, size)]
 
 
 def _divisor(statistics: WindowStatistics) -> Tensor:
@@ -326,32 +339,25 @@ def _divisor(statistics: WindowStatistics) -> Tensor:
     return statistics.divisor
 
 
-def _pick_fields(
-    spec: TensorSpec, values: npt.NDArray[np.float32], panel_fields: Sequence[str], where: str
-) -> npt.NDArray[np.float32]:
-    """(D, steps, F, S) with the spec's fields: a view where they lie side by side, a copy otherwise."""
-    missing = [name for name in spec.fields if name not in panel_fields]
+def _check_panel(spec: TensorSpec, values: npt.NDArray[np.float32], names: Sequence[str], where: str) -> None:
+    missing = [name for name in spec.panel_fields if name not in names]
     if missing:
         raise MissingData(
             sentence(
                 f"panel '{spec.panel}' lacks {', '.join(missing)}",
                 where=where,
-                got=", ".join(panel_fields),
+                got=", ".join(names),
                 next_step="Build the panel with these fields, or leave them out of the tensor.",
             )
         )
-    if values.ndim != 4 or values.shape[1:3] != (spec.steps_per_day, len(panel_fields)):
+    if values.ndim != 4 or values.shape[1:3] != (spec.steps_per_day, len(names)):
         raise Misaligned(
             sentence(
                 "the panel has the wrong shape",
                 where=where,
                 got=values.shape,
-                expected=f"(dates, {spec.steps_per_day} steps, {len(panel_fields)} fields, stocks)",
+                expected=f"(dates, {spec.steps_per_day} steps, {len(names)} fields, stocks)",
             )
         )
     if values.dtype != np.float32:
         raise BadInput(sentence("the panel is not float32", where=where, got=values.dtype, expected="float32"))
-    at = [list(panel_fields).index(name) for name in spec.fields]
-    if at == list(range(at[0], at[0] + len(at))) and (spec.steps_per_day == 1 or len(at) == len(panel_fields)):
-        return values[:, :, at[0] : at[0] + len(at)]
-    return np.ascontiguousarray(values[:, :, at])

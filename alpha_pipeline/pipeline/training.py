@@ -51,8 +51,8 @@ def spec_digest(spec: ModelSpec) -> str:
 
 
 def min_history(spec: ModelSpec) -> int:
-    """Sessions that the longest of the model's windows spans."""
-    return max(TENSORS[name].n_days for name in spec.tensors)
+    """Sessions that the longest of the model's windows reads."""
+    return max(TENSORS[name].n_rows for name in spec.tensors)
 
 
 def training_plan(work: Workspace, spec: ModelSpec, period: str) -> TrainingPlan:
@@ -304,7 +304,7 @@ def _score_source(panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_ha
     for name in spec.tensors:
         panel = panels.by_name(TENSORS[name].panel)
         at = panel.index(key)
-        parts += [row.checksum for row in panel.rows[max(0, at - TENSORS[name].n_days + 1): at + 1]]
+        parts += [row.checksum for row in panel.rows[max(0, at - TENSORS[name].n_rows + 1): at + 1]]
     status = panels.status
     at = status.index(key)
     parts += [row.checksum for row in status.rows[max(0, at - min_history(spec) + 1): at + 1]]

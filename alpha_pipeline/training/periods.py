@@ -161,7 +161,7 @@ class WalkForward:
     def plan(self, period: Period, calendar: TradingCalendar, min_history: int = 1) -> TrainingPlan:
         """The dates that train and validate the model of ``period``.
 
-        ``min_history`` : sessions of features a sample needs, its own included (the longest ``n_days`` of the tensors); counted
+        ``min_history`` : sessions of features a sample needs, its own included (the longest ``n_rows`` of the tensors); counted
         from the calendar's first session. Only sessions before ``period.start`` are looked at.
 
         Raises
