@@ -1,0 +1,128 @@
+"""Recovery of planted alpha by every network of the zoo: RankIC, share of the oracle, seconds, parameters.
+
+    python -m benchmarks.recovery_zoo --root build/recovery                     # the store of benchmarks.recovery is used if it is there
+    python -m benchmarks.recovery_zoo --root build/recovery --only gru_daily    # some; what is trained already is found again
+
+Market ``simulated``, one half-year out of sample (2022H1), trained on every 10th date from 2019 on, one seed, at most 40 epochs a
+stage, patience 6, learning rate 1e-3: a comparison on equal and modest terms, not each network at its best. Losses are the
+reports': −IC for MULTIFREQ and ATTENTION, mean squared error for ALPHANET (v2.2 on neutralized scores, v2.3 weighted), the
+K-factor loss for the factor units, whose score is the mean of their z-scored factors. The networks of ATTENTION read 15-minute
+bars here. Beside them the product's linear blend and the six-factor blend with weights fitted on the same training dates. All
+signals are compared on the names that all of them score; RankIC overlaps, so errors are Newey-West with 10 lags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from alpha_pipeline.errors import AlphaPipelineError
+from alpha_pipeline.experiment import ModelSpec
+from alpha_pipeline.experiments.multifreq import GRU_DAILY, LINEAR_BLEND, MODELS, ORACLE
+from alpha_pipeline.markets import load_market
+from alpha_pipeline.pipeline import training
+from alpha_pipeline.pipeline.factors import factor_table, make_factors, read_scores
+from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.progress import listening
+from alpha_pipeline.risk.styles import STYLES
+from alpha_pipeline.training.periods import WalkForward, period_named
+from alpha_pipeline.training.spec import TrainingSpec
+from benchmarks.recovery import Clock, _blends, _Lines, prepare, rank_ic_series
+from benchmarks.recovery_tables import FITTED, PRODUCT_BLEND, THE_ORACLE, figures_table
+
+PERIOD = "2022H1"
+WALK = WalkForward(train_start=dt.date(2019, 1, 1), sample_every=10)
+IC = TrainingSpec(max_epochs=40, patience=6)
+MSE = replace(IC, loss="mse")
+FACTORS = replace(IC, loss="factor_ic")
+
+
+def _alphanet(name: str, network: str, spec: TrainingSpec = MSE, exposures: tuple[str, ...] = (), **settings: int) -> ModelSpec:
+    return ModelSpec(name, network, ("alphanet",), tuple(settings.items()), training=spec, exposures=exposures)
+
+
+ZOO = (
+    *(replace(model, training=IC) for model in (GRU_DAILY, *MODELS)),
+    _alphanet("alphanet_v1", "alphanet_v1"),
+    _alphanet("alphanet_v2", "alphanet_v2"),
+    _alphanet("alphanet_v2_1", "alphanet_v2", n_sampled_fields=8),
+    _alphanet("alphanet_v2_2", "alphanet_v2", replace(MSE, neutralize=True), tuple(STYLES)),
+    _alphanet("alphanet_v2_3", "alphanet_v2", replace(MSE, top_half_weight=2.0)),
+    _alphanet("alphanet_v3", "alphanet_v3"),
+    *(
+        ModelSpec(f"factor_{kind}", f"factor_{kind}", ("rawbar",), training=FACTORS)
+        for kind in ("gru", "agru", "lstm", "restcn", "transformer")
+    ),
+    *(ModelSpec(f"attention_{kind}", f"attention_{kind}", ("intraday_15m",), training=IC) for kind in ("rnn", "self", "residual")),
+    ModelSpec("attention_rnn_orthogonal", "attention_rnn", ("intraday_15m",), (("orthogonal", True),), training=IC),
+)
+MODELS_BY_NAME = {model.name: replace(model, name=f"zoo_{model.name}", walk=WALK, seeds=(0,)) for model in ZOO}
+
+
+def parameters(model: ModelSpec) -> int:
+    """Trainable or not, as torch counts them."""
+    network = training.network_config(model).build(torch.Generator().manual_seed(0))
+    return sum(p.numel() for p in network.parameters())
+
+
+def run(root: Path, names: Sequence[str]) -> pd.DataFrame:
+    """Train and score what is missing; the table."""
+    work = Workspace(load_market("simulated"), str(root / "simulated"))
+    root.mkdir(parents=True, exist_ok=True)
+    clock = Clock(root / "zoo_seconds.json")
+    models = {name: MODELS_BY_NAME[name] for name in names}
+    prepare(work, clock, next(iter(models.values())), [PERIOD])
+    span = period_named(PERIOD)
+    dates = [key for key in work.session_keys() if span.start.isoformat() <= key <= span.end.isoformat()]
+    for signal in (LINEAR_BLEND, ORACLE):
+        make_factors(work, signal, dates)
+    facts: dict[str, dict[str, float]] = {}
+    for name, model in models.items():
+        training.make_training_set(work, model, PERIOD)
+        checkpoint, _ = clock.run(f"train {name}", lambda m=model: training.train(work, m, PERIOD, "cpu"))  # type: ignore[misc]
+        history = [row for rows in checkpoint.histories for row in rows]
+        facts[name] = {"parameters": parameters(model), "epochs": len(history), "seconds": sum(row.seconds for row in history)}
+        clock.run(f"score {name}", lambda m=model: training.score(work, m, dates, "cpu"))  # type: ignore[misc]
+    panels = work.panels
+    scores = {name: read_scores(work, panels, training.scores_table(model.name), dates, "score") for name, model in models.items()}
+    scores[PRODUCT_BLEND] = read_scores(work, panels, factor_table(LINEAR_BLEND.name), dates, "score")
+    scores[THE_ORACLE] = read_scores(work, panels, factor_table(ORACLE.name), dates, "score")
+    first = next(iter(models.values()))
+    scores[FITTED] = _blends(work, first, [PERIOD], dates)[0][FITTED]
+    rank_ics, n_names = rank_ic_series(work, first, dates, scores)
+    table = figures_table(rank_ics, THE_ORACLE)[["RankIC", "NW s.e.", "ICIR", "share of oracle"]]
+    table["beats fitted blend"] = ["" if name in (FITTED, THE_ORACLE) else ("yes" if row > table.loc[FITTED, "RankIC"] else "no")
+                                   for name, row in table["RankIC"].items()]
+    found = table.join(pd.DataFrame(facts).T)
+    print(f"\n10-day RankIC, {dates[0]} … {dates[-1]}, not neutralized, {n_names:.0f} names a date, one seed, load {os.getloadavg()[0]:.1f}")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path("build/recovery"), help="scratch folder, about 2 GB")
+    parser.add_argument("--only", nargs="+", choices=list(MODELS_BY_NAME), default=list(MODELS_BY_NAME))
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    with listening(_Lines()):
+        try:
+            found = run(options.root, options.only)
+        except AlphaPipelineError as error:
+            print(error)
+            return 1
+    formats = {name: "{:.0f}".format for name in ("parameters", "epochs", "seconds")}
+    print(found.to_string(float_format="{:.4f}".format, formatters=formats, na_rep=""))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
