@@ -8,7 +8,7 @@ Of all whitened versions of R this is the nearest to R itself (Löwdin); it does
 Source: ATTENTION, which takes it from its predecessor (改进深度学习高频因子的 9 个尝试, not at hand).
 
 Rank: directions of R whose variance is below ``RELATIVE_CUTOFF`` of the largest are left out of the root (a column that does not vary,
-two equal columns). Z then is finite, ZᵀZ/n a projection instead of I, and a column that does not vary comes out as 0. Exposures may be
+two equal columns). Z then is finite, ZᵀZ/n a projection instead of I, and a column that does not vary comes out as 0 to rounding. Exposures may be
 collinear with each other and with the constant, as all dummies of a classification are.
 
 Gradient: with f(λ) = λ^(−1/2), dF = V [ (VᵀdM V) ∘ D ] Vᵀ, D_ij = (f(λ_i) − f(λ_j)) / (λ_i − λ_j) = −1 / (√λ_i √λ_j (√λ_i + √λ_j)):
