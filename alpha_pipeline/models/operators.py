@@ -50,23 +50,22 @@ def n_windows(n_steps: int, window: int, stride: int) -> int:
 
 
 def windows(x_TFN: Tensor, window: int, stride: int) -> Tensor:
-    """The windows (W, F, N, d) as a view, oldest first."""
+    """The windows (W, d, F, N) as a view, oldest first. With stocks last and the steps second, sums over steps run along whole rows."""
     n_windows(x_TFN.shape[0], window, stride)
-    return x_TFN[(x_TFN.shape[0] - window) % stride :].unfold(0, window, stride)
+    return x_TFN[(x_TFN.shape[0] - window) % stride :].unfold(0, window, stride).movedim(-1, 1)
 
 
 def pair_index(n_fields: int) -> Tensor:
-    """Positions i·F + j, i < j, of the pairs in a flattened F × F matrix.
+    """The pairs' fields i < j, (2, P).
 
     >>> pair_index(3).tolist()
-    [1, 2, 5]
+    [[0, 0, 1], [1, 2, 2]]
     """
-    i, j = torch.triu_indices(n_fields, n_fields, offset=1)
-    return i * n_fields + j
+    return torch.triu_indices(n_fields, n_fields, offset=1)
 
 
 class Moments(NamedTuple):
-    """What the operators share, computed once per window; ``x`` and ``centered`` are (W, N, F, d), the others (W, N, F)."""
+    """What the operators share, computed once per window; ``x`` and ``centered`` are (W, d, F, N), the others (W, F, N)."""
 
     x: Tensor
     centered: Tensor
@@ -76,111 +75,107 @@ class Moments(NamedTuple):
 
 def moments(x_TFN: Tensor, window: int, stride: int) -> Moments:
     """Windows, their deviations from the mean, and the sums of squares of these."""
-    x = windows(x_TFN, window, stride).permute(0, 2, 1, 3).contiguous()
-    first = x[..., :1]
-    shifted = x - first
-    shift = shifted.mean(-1, keepdim=True)
+    x = windows(x_TFN, window, stride)
+    shifted = x - x[:, :1]
+    shift = shifted.mean(1, keepdim=True)
     centered = shifted - shift
-    return Moments(x, centered, (first + shift)[..., 0], centered.square().sum(-1))
+    return Moments(x, centered, x[:, 0] + shift[:, 0], centered.square().sum(1))
 
 
 def _variance(m: Moments, ddof: int) -> tuple[Tensor, Tensor]:
-    """Whether the window counts as varying (NaN does), and its variance, 1 where it does not."""
-    variance = m.sum_of_squares / (m.x.shape[-1] - ddof)
-    varies = ~(variance < MIN_VARIANCE)
-    return varies, torch.where(varies, variance, torch.ones_like(variance))
+    """Whether the window is degenerate (NaN is not), and its variance, 1 where it is."""
+    variance = m.sum_of_squares / (m.x.shape[1] - ddof)
+    is_degenerate = variance < MIN_VARIANCE
+    return is_degenerate, variance.masked_fill(is_degenerate, 1.0)
 
 
 def _inverse_std(m: Moments, ddof: int) -> Tensor:
-    varies, variance = _variance(m, ddof)
-    return torch.where(varies, variance.rsqrt(), torch.zeros_like(variance))
+    is_degenerate, variance = _variance(m, ddof)
+    return variance.rsqrt().masked_fill(is_degenerate, 0.0)
 
 
 def _stddev(m: Moments, ddof: int) -> Tensor:
-    varies, variance = _variance(m, ddof)
-    return torch.where(varies, variance.sqrt(), torch.zeros_like(variance))
+    is_degenerate, variance = _variance(m, ddof)
+    return variance.sqrt().masked_fill(is_degenerate, 0.0)
 
 
 def _return(m: Moments) -> Tensor:
-    first, last = m.x[..., 0], m.x[..., -1]
-    is_usable = ~(first.square() < MIN_VARIANCE)
-    change = (last - first) / torch.where(is_usable, first, torch.ones_like(first))
-    return torch.where(is_usable, change, torch.zeros_like(change))
+    first, last = m.x[:, 0], m.x[:, -1]
+    is_degenerate = first.square() < MIN_VARIANCE
+    return ((last - first) / first.masked_fill(is_degenerate, 1.0)).masked_fill(is_degenerate, 0.0)
 
 
 def _decaylinear(m: Moments) -> Tensor:
-    weights = torch.arange(1, m.x.shape[-1] + 1, dtype=m.x.dtype, device=m.x.device)
-    return m.x @ (weights / weights.sum())
+    weights = torch.arange(1, m.x.shape[1] + 1, dtype=m.x.dtype, device=m.x.device)
+    return torch.matmul(weights / weights.sum(), m.x.flatten(2)).unflatten(-1, m.x.shape[2:])
 
 
-def _pairs(products: Tensor, index: Tensor) -> Tensor:
-    return products.flatten(-2).index_select(-1, index)
+def _sums_of_products(centered: Tensor, index: Tensor) -> Tensor:
+    """Σ over steps of the products of each pair, (W, P, N): one F × F matrix per window and stock, of which the pairs are taken."""
+    c_WNFd = centered.permute(0, 3, 2, 1).contiguous()
+    products_WNFF = c_WNFd @ c_WNFd.mT
+    products_WFFN = products_WNFF.flatten(2).transpose(1, 2).contiguous()  # the rows of pairs are then whole rows of stocks
+    return products_WFFN.index_select(1, index[0] * centered.shape[2] + index[1])
 
 
-def _covariances(centered: Tensor, index: Tensor, ddof: int) -> Tensor:
-    return _pairs(centered @ centered.mT, index) / (centered.shape[-1] - ddof)
-
-
-def _correlations(covariances_0: Tensor, inverse_std: Tensor, index: Tensor) -> Tensor:
-    """From covariances and standard deviations with ddof 0."""
-    return covariances_0 * _pairs(inverse_std[..., :, None] * inverse_std[..., None, :], index)
-
-
-def _stocks_last(y_WNC: Tensor) -> Tensor:
-    return y_WNC.transpose(1, 2)
+def _correlations(products: Tensor, m: Moments, fields: Tensor | None, index: Tensor) -> Tensor:
+    """From sums of products, of all fields or of some."""
+    scale = _inverse_std(m, 0) * m.x.shape[1] ** -0.5
+    i, j = index if fields is None else fields[index]
+    return products * (scale.index_select(1, i) * scale.index_select(1, j))
 
 
 def ts_cov(x_TFN: Tensor, window: int, stride: int, ddof: int = 1) -> Tensor:
     """Covariances (W, P, N)."""
-    m = moments(x_TFN, window, stride)
-    return _stocks_last(_covariances(m.centered, pair_index(x_TFN.shape[1]).to(x_TFN.device), ddof))
+    m, index = moments(x_TFN, window, stride), pair_index(x_TFN.shape[1]).to(x_TFN.device)
+    return _sums_of_products(m.centered, index) / (window - ddof)
 
 
 def ts_corr(x_TFN: Tensor, window: int, stride: int) -> Tensor:
     """Correlations (W, P, N); 0 where either field does not vary in the window."""
     m, index = moments(x_TFN, window, stride), pair_index(x_TFN.shape[1]).to(x_TFN.device)
-    return _stocks_last(_correlations(_covariances(m.centered, index, 0), _inverse_std(m, 0), index))
+    return _correlations(_sums_of_products(m.centered, index), m, None, index)
 
 
 def ts_stddev(x_TFN: Tensor, window: int, stride: int, ddof: int = 0) -> Tensor:
     """Standard deviations (W, F, N)."""
-    return _stocks_last(_stddev(moments(x_TFN, window, stride), ddof))
+    return _stddev(moments(x_TFN, window, stride), ddof)
 
 
 def ts_zscore(x_TFN: Tensor, window: int, stride: int, ddof: int = 0) -> Tensor:
     """Mean over standard deviation (W, F, N)."""
     m = moments(x_TFN, window, stride)
-    return _stocks_last(m.mean * _inverse_std(m, ddof))
+    return m.mean * _inverse_std(m, ddof)
 
 
 def ts_return(x_TFN: Tensor, window: int, stride: int) -> Tensor:
     """Last over first value minus 1, (W, F, N), decimal."""
-    return _stocks_last(_return(moments(x_TFN, window, stride)))
+    return _return(moments(x_TFN, window, stride))
 
 
 def ts_decaylinear(x_TFN: Tensor, window: int, stride: int) -> Tensor:
     """Weighted means (W, F, N) with linearly decaying weights."""
-    return _stocks_last(_decaylinear(moments(x_TFN, window, stride)))
+    return _decaylinear(moments(x_TFN, window, stride))
 
 
 def ts_sum(x_TFN: Tensor, window: int, stride: int) -> Tensor:
     """Sums (W, F, N)."""
-    return windows(x_TFN, window, stride).sum(-1)
+    return windows(x_TFN, window, stride).sum(1)
 
 
 def ts_mean(x_TFN: Tensor, window: int, stride: int) -> Tensor:
     """Means (W, F, N)."""
-    return windows(x_TFN, window, stride).mean(-1)
+    return windows(x_TFN, window, stride).mean(1)
 
 
 def ts_max(x_TFN: Tensor, window: int, stride: int) -> Tensor:
     """Largest values (W, F, N)."""
-    return windows(x_TFN, window, stride).amax(-1)
+    return windows(x_TFN, window, stride).amax(1)
 
 
 def ts_min(x_TFN: Tensor, window: int, stride: int) -> Tensor:
     """Smallest values (W, F, N)."""
-    return windows(x_TFN, window, stride).amin(-1)
+    return windows(x_TFN, window, stride).amin(1)
 
 
 class FeatureExtraction(nn.Module):
@@ -222,18 +217,13 @@ class FeatureExtraction(nn.Module):
     def forward(self, x_TFN: Tensor) -> Tensor:
         """Features (W, C, N)."""
         m = moments(x_TFN, self.window, self.stride)
-        inverse_std, centered = _inverse_std(m, 0), m.centered
-        paired_inverse_std = inverse_std
-        if self.is_sampled:
-            centered = centered.index_select(-2, self.sampled_fields)
-            paired_inverse_std = inverse_std.index_select(-1, self.sampled_fields)
-        covariances_0 = _covariances(centered, self.pair_index, 0)
-        features_WNC = torch.cat([
-            _correlations(covariances_0, paired_inverse_std, self.pair_index),
-            covariances_0 * (self.window / (self.window - self.cov_ddof)),
+        fields = self.sampled_fields if self.is_sampled else None
+        products = _sums_of_products(m.centered if fields is None else m.centered.index_select(2, fields), self.pair_index)
+        return torch.cat([
+            _correlations(products, m, fields, self.pair_index),
+            products / (self.window - self.cov_ddof),
             _stddev(m, self.std_ddof),
-            m.mean * (inverse_std if self.std_ddof == 0 else _inverse_std(m, self.std_ddof)),
+            m.mean * _inverse_std(m, self.std_ddof),
             _return(m),
             _decaylinear(m),
-        ], dim=-1)
-        return _stocks_last(features_WNC)
+        ], dim=1)
