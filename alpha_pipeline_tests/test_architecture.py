@@ -79,9 +79,9 @@ class TestImports:
 class TestLists:
     def test_every_network_file_is_listed(self):
         from alpha_pipeline.models import NETWORKS
+        from alpha_pipeline_tests.test_model_zoo import SHARED_FILES
 
-        parts = {"__init__", "contract", "head"}
-        files = {path.stem for path in (PACKAGE / "models").glob("*.py")} - parts
+        files = {path.stem for path in (PACKAGE / "models").glob("*.py")} - SHARED_FILES
         assert {config.__module__.rsplit(".", 1)[1] for config in NETWORKS.values()} == files
 
     def test_every_experiment_file_is_used(self):

@@ -17,7 +17,18 @@ from alpha_pipeline.features.tensors import DAILY
 from alpha_pipeline.markets import MarketConfig, SimulatedSettings
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
-from benchmarks import factor_tests, linear_factors, optimizer, panels, recovery, recovery_tables, run_all, training_step, windows
+from benchmarks import (
+    alphanet,
+    factor_tests,
+    linear_factors,
+    optimizer,
+    panels,
+    recovery,
+    recovery_tables,
+    run_all,
+    training_step,
+    windows,
+)
 from benchmarks.recovery import Measured
 
 TOY = MarketConfig("toy", "simulated", dt.date(2023, 3, 1), dt.date(2023, 7, 31), SimulatedSettings(40, 11))
@@ -59,6 +70,13 @@ class TestExamples:
         output = capsys.readouterr().out
         assert len(bars) == 2
         assert all(bar.figure(output) > 0 for bar in bars)
+
+    def test_alphanet(self, capsys: pytest.CaptureFixture[str]) -> None:
+        alphanet.measure(40, 1)
+        section = next(s for s in run_all.SECTIONS if s.key == "alphanet")
+        output = capsys.readouterr().out
+        assert all(bar.figure(output) > 0 for bar in section.bars)
+        assert all(float(line.split()[-1]) < 1e-3 for line in output.splitlines() if "largest difference" in line)
 
     def test_optimizer_solves_the_same_problem_as_its_peers(self) -> None:
         problem = optimizer.simulated_problem(0, 120)

@@ -103,6 +103,17 @@ SECTIONS = (
         "loop, which waits for memory. On a quiet machine the ratios are highest; the load is printed in each line.",
     ),
     Section(
+        "alphanet",
+        "AlphaNet",
+        ("alphanet",),
+        (
+            Bar("operators, Python loops over batched", r"operators.*?loops +\S+ ms +(\S+) x", 20.0),
+            Bar("training step, v2 over v2.1", r"training step.*?v2 +\S+ ms +(\S+) x", 1.8),
+        ),
+        "Small operations on two threads: on a busy machine the threads wait for each other at every one of them, and the loops, "
+        "which have thousands, wait most.",
+    ),
+    Section(
         "windows",
         "Windows",
         ("windows",),

@@ -203,8 +203,10 @@ class Network(nn.Module, ABC):
                                        next_step="Take the stages from net.stages()."))
 
 
-def read_inputs(inputs: Mapping[str, Tensor], n_fields: Mapping[str, int], where: str) -> list[Tensor]:
+def read_inputs(inputs: Mapping[str, Tensor], n_fields: Mapping[str, int], where: str, n_steps: int | None = None) -> list[Tensor]:
     """The tensors named in ``n_fields`` (name -> expected number of fields), in that order, after checking their shapes.
+
+    ``n_steps`` is for networks that have weights per step and can read no other length.
 
     Raises
     ------
@@ -221,6 +223,9 @@ def read_inputs(inputs: Mapping[str, Tensor], n_fields: Mapping[str, int], where
             raise Misaligned(sentence(f"tensor '{name}' has the wrong shape", where=where, got=tuple(x_TFN.shape),
                                       expected=f"(steps, {fields} fields, stocks)",
                                       next_step="Check the feature specification, or set n_fields of the network."))
+        if n_steps is not None and x_TFN.shape[0] != n_steps:
+            raise Misaligned(sentence(f"tensor '{name}' has the wrong length", where=where, got=f"{x_TFN.shape[0]} steps",
+                                      expected=n_steps, next_step="Check the feature specification, or set n_steps of the network."))
         tensors.append(x_TFN)
     if len({x_TFN.shape[2] for x_TFN in tensors}) > 1:
         raise Misaligned(sentence("the tensors differ in their number of stocks", where=where,

@@ -19,10 +19,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from alpha_pipeline.models.attention import ContextAttention
 from alpha_pipeline.models.contract import Network, NetworkConfig, read_inputs
-from alpha_pipeline.models.head import ScoreHead, linear_layer
+from alpha_pipeline.models.head import ScoreHead
 from alpha_pipeline.models.recurrent import GRU
 
 
@@ -53,30 +54,6 @@ class GruAttention(NetworkConfig):
 
     def create(self, generator: torch.Generator) -> Network:
         return GruAttentionNetwork(self, generator)
-
-
-class ContextAttention(nn.Module):
-    """States z (T, H, N) -> their weighted mean over steps o (N, H), weights from a learned context vector.
-
-    The weights of a stock sum to one and depend on that stock alone.
-    """
-
-    def __init__(self, n_hidden: int, n_attention: int, *, generator: torch.Generator) -> None:
-        super().__init__()
-        self.project = linear_layer(n_hidden, n_attention, generator)
-        bound = n_attention**-0.5
-        self.context_A = nn.Parameter(torch.empty(n_attention).uniform_(-bound, bound, generator=generator))
-
-    def weights(self, z_THN: Tensor) -> Tensor:
-        """γ (T, N)."""
-        u_TAN = torch.tanh(torch.matmul(self.project.weight, z_THN) + self.project.bias[:, None])
-        importance_TN = torch.matmul(self.context_A, u_TAN)
-        return torch.softmax(importance_TN, dim=0)
-
-    def forward(self, z_THN: Tensor) -> Tensor:
-        """o (N, H)."""
-        gamma_TN = self.weights(z_THN)
-        return (gamma_TN[:, None, :] * z_THN).sum(0).t()
 
 
 class GruAttentionNetwork(Network):

@@ -7,7 +7,7 @@ import torch
 
 from alpha_pipeline.errors import InvalidSpec, Misaligned, MissingData, NotEnoughData, UnknownName
 from alpha_pipeline.models import NETWORKS, Network, Stage, network_config
-from alpha_pipeline.models.gru_attention import ContextAttention
+from alpha_pipeline.models.attention import ContextAttention
 from alpha_pipeline.models.gru_daily import GruDaily
 from alpha_pipeline.models.gru_incremental import DAILY, INCREMENT, GruIncremental, GruIncrementalNetwork
 from alpha_pipeline.models.head import ScoreHead

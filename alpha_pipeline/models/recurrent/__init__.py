@@ -7,5 +7,6 @@ The kernel, bottom up: ``lanes.py`` (registers), ``activations.py``, ``tiles.py`
 
 from alpha_pipeline.models.recurrent.backend import active_backend
 from alpha_pipeline.models.recurrent.gru import GRU
+from alpha_pipeline.models.recurrent.lstm import LSTM
 
-__all__ = ["GRU", "active_backend"]
+__all__ = ["GRU", "LSTM", "active_backend"]
