@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -84,6 +86,15 @@ class TestProperties:
         thread.start()
         thread.join()
         assert seen[0] is not mine
+
+    @pytest.mark.parametrize(("given", "expected"), [(None, "passive"), ("active", "active")])
+    def test_idle_openmp_threads_sleep_unless_the_user_says_otherwise(self, given: str | None, expected: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        if given:
+            environment["OMP_WAIT_POLICY"] = given
+        command = "import os, sys, alpha_pipeline; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [expected, "False"]
 
     @fused_only
     def test_packing_is_undone_by_unpacking(self) -> None:
