@@ -87,7 +87,7 @@ def _gate_gradients(g0, g1, g2, g3, h, c, c_next, d_h, d_c, LSTM: tl.constexpr):
         y = _tanh(c_next)
         d_c = d_c + d_h * g3 * (1.0 - y * y)
         return (d_c * g2 * g0 * (1.0 - g0), d_c * c * g1 * (1.0 - g1), d_c * g0 * (1.0 - g2 * g2), d_h * y * g3 * (1.0 - g3),
-                d_h * 0.0, d_c * g1)
+                tl.zeros_like(d_h), d_c * g1)
     else:
         d_n = d_h * (1.0 - g2) * (1.0 - g3 * g3)
         return d_n * g1, d_n * g0 * g1 * (1.0 - g1), d_h * (h - g3) * g2 * (1.0 - g2), d_n, d_h * g2, d_c
