@@ -87,7 +87,7 @@ SECTIONS = (
     Section(
         "training_step",
         "Training step",
-        ("training_step", "training_step --steps 40 --hidden 64", "training_step --memory"),
+        ("training_step", "training_step --steps 40 --hidden 64", "training_step --memory", "training_step --cell lstm"),
         (
             *_step_bars(320, 7.0, 4.0),
             *_step_bars(40, 5.0, 4.0)[:2],

@@ -1,8 +1,10 @@
 """Recurrent layers that are fast on a CPU: a fused kernel where numba is installed, plain torch elsewhere, the same numbers.
 
-``gru.py`` is the layer; ``backend.py`` says which path runs; ``reference.py`` is the GRU in readable torch.
-The kernel, bottom up: ``lanes.py`` (registers), ``activations.py``, ``tiles.py``, ``gru_kernel.py``, ``gru_packing.py``,
-``threads.py``, ``fused.py``.
+``gru.py`` and ``lstm.py`` are the layers, ``layer.py`` what they share; ``backend.py`` says which path runs; ``reference.py`` is
+both cells in readable torch.
+
+The CPU kernel, bottom up: ``lanes.py`` (registers), ``activations.py``, ``tiles.py``, ``buffers.py``, the cells ``gru_cell.py`` and
+``lstm_cell.py``, ``kernel.py``, ``packing.py``, ``threads.py``, ``fused.py``. The GPU kernels: ``triton_*.py``.
 """
 
 from alpha_pipeline.models.recurrent.backend import active_backend

@@ -207,6 +207,17 @@ def store(typingctx: Any, array: Any, offset: Any, value: Any) -> Any:
     return types.void(array, types.intp, lane_vector), codegen
 
 
+@lane_function
+def zero_before(typingctx: Any, value: Any, start: Any, now: Any) -> Any:
+    """``value`` in the lanes whose ``start`` is at or before the number ``now``, 0 in the others, NaN or not."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        started = builder.fcmp_ordered("<=", args[1], _as_vector(context, builder, args[2], sig.args[2]))
+        return builder.select(started, args[0], ir.Constant(_VECTOR, [0.0] * LANES))
+
+    return lane_vector(lane_vector, lane_vector, now), codegen
+
+
 # --- blocks: rows × columns lane vectors in registers ------------------------------------------------------------------------
 
 

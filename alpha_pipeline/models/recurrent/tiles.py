@@ -22,9 +22,11 @@ from alpha_pipeline.models.recurrent.lanes import (
     store,
     store_block,
     sum_of_lanes,
+    zero_before,
 )
 
 Array = NDArray[np.float32]
+Integers = NDArray[np.int64]
 Template = tuple[float, ...]
 PAIR = (0.0, 0.0)  # the two lane vectors that make up a row of a tile
 
@@ -51,6 +53,26 @@ def write_rows(source: Array, s: int, n_rows: int, width: int, target: Array, t:
         else:
             for q in range(width):
                 target[t + k * n_stocks + q] = source[s + k * TILE + q]
+
+
+@inlined
+def read_starts(starts: Integers, first: int, width: int, target: Array) -> int:
+    """Copy a tile's first steps that count, and return the latest of them; 0 for all stocks where ``starts`` is empty."""
+    latest = 0
+    for q in range(TILE):
+        start = starts[first + q] if q < width and starts.size > 0 else 0
+        target[q] = start
+        latest = max(latest, start)
+    return latest
+
+
+@inlined
+def clear_before_start(data: Array, d: int, n_rows: int, starts: Array, t: int) -> None:
+    """Zero the rows of a tile for stocks that start after step ``t``."""
+    for k in range(n_rows):
+        for q in range(0, TILE, LANES):
+            at = d + k * TILE + q
+            store(data, at, zero_before(load(data, at), load(starts, q), t))
 
 
 @inlined

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from alpha_pipeline.errors import InvalidSpec
 from alpha_pipeline.models.recurrent import GRU, active_backend, backend, threads
 
 has_numba = active_backend("cpu") == "fused"
@@ -26,7 +30,10 @@ def no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestExamples:
     def test_choice_of_the_path(self) -> None:
-        assert active_backend("cuda") == active_backend(torch.device("cuda", 1)) == "cudnn"
+        on_cuda = "triton" if importlib.util.find_spec("triton") else "cudnn"
+        assert active_backend("cuda") == active_backend(torch.device("cuda", 1)) == on_cuda
+        assert active_backend("cuda", torch.float64) == "cudnn"
+        assert active_backend("cuda", torch.float64, ragged=True) == "reference"
         assert active_backend("cpu", torch.float64) == "reference"
         assert active_backend("meta") == "reference"
 
@@ -52,7 +59,7 @@ class TestProperties:
             from alpha_pipeline.models.recurrent.fused import fused_gru
 
             gru.zero_grad()
-            fast = fused_gru(x, gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0, all_steps=False).t()
+            fast = fused_gru(x, *gru.parameters(), lengths_N=None, all_steps=False).t()
             fast.sum().backward()
             assert torch.allclose(slow, fast, atol=2e-6)
             for p, expected in zip(gru.parameters(), slow_gradients, strict=True):
@@ -80,22 +87,45 @@ class TestProperties:
         thread.join()
         assert seen[0] is not mine
 
+    @pytest.mark.parametrize(("given", "expected"), [(None, "passive"), ("active", "active")])
+    def test_idle_openmp_threads_sleep_unless_the_user_says_otherwise(self, given: str | None, expected: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        if given:
+            environment["OMP_WAIT_POLICY"] = given
+        command = "import os, sys, alpha_pipeline; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [expected, "False"]
+
     @fused_only
     def test_packing_is_undone_by_unpacking(self) -> None:
         """A gradient laid out like the weights comes back as torch's weights (the bias of n apart, which has two homes)."""
-        from alpha_pipeline.models.recurrent import gru_packing
+        from alpha_pipeline.models.recurrent import packing
 
         rng = np.random.default_rng(0)
         n_fields, n_hidden = 5, 13
         w_ih, w_hh = rng.normal(size=(39, 5)).astype(np.float32), rng.normal(size=(39, 13)).astype(np.float32)
-        p = gru_packing.plan(3, n_fields, n_hidden, 8)
+        p = packing.plan(packing.GRU, 3, n_fields, n_hidden, 8)
         rows = p.sizes.n_rows
         h, x, b = (np.zeros(s, np.float32) for s in ((3, rows, n_hidden), (3, rows, n_fields), (4, rows)))
         h[:, :n_hidden], x[:, :n_hidden] = w_hh.reshape(3, 13, 13)[[2, 0, 1]], w_ih.reshape(3, 13, 5)
         b[:, :n_hidden] = np.arange(4)[:, None]
-        got = gru_packing.unpack_gradients(p, h.ravel(), x.ravel(), b.ravel())
+        got = packing.unpack_gradients(p, h.ravel(), x.ravel(), b.ravel())
         assert np.array_equal(got[0], w_ih) and np.array_equal(got[1], w_hh)
         assert got[2].reshape(3, 13)[:, 0].tolist() == [1, 2, 3] and got[3].reshape(3, 13)[:, 0].tolist() == [1, 2, 0]
+
+    @fused_only
+    def test_packing_of_an_lstm_keeps_the_order_of_the_gates(self) -> None:
+        from alpha_pipeline.models.recurrent import packing
+
+        rng = np.random.default_rng(0)
+        p = packing.plan(packing.LSTM, 3, 5, 13, 8)
+        rows = p.sizes.n_rows
+        w_ih, w_hh = rng.normal(size=(52, 5)).astype(np.float32), rng.normal(size=(52, 13)).astype(np.float32)
+        h, x, b = (np.zeros(s, np.float32) for s in ((4, rows, 13), (4, rows, 5), (4, rows)))
+        h[:, :13], x[:, :13], b[:, :13] = w_hh.reshape(4, 13, 13), w_ih.reshape(4, 13, 5), np.arange(4)[:, None]
+        got = packing.unpack_gradients(p, h.ravel(), x.ravel(), b.ravel())
+        assert np.array_equal(got[0], w_ih) and np.array_equal(got[1], w_hh)
+        assert np.array_equal(got[2], np.repeat(np.arange(4), 13)) and np.array_equal(got[3], got[2])
 
     @fused_only
     @pytest.mark.parametrize("which", ["sigmoid", "tanh"])
@@ -138,6 +168,16 @@ class TestProperties:
 
 
 class TestErrors:
+    def test_a_path_can_be_forced_where_it_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(backend.SWITCH, "reference")
+        assert active_backend("cpu") == active_backend("cuda") == "reference"
+        monkeypatch.setenv(backend.SWITCH, "cudnn")
+        with pytest.raises(InvalidSpec, match=r"cpu with lengths: \$ALPHA_PIPELINE_RECURRENT .*got cudnn, expected .*reference"):
+            active_backend("cpu", ragged=True)
+        monkeypatch.setenv(backend.SWITCH, "quick")
+        with pytest.raises(InvalidSpec, match="got quick"):
+            active_backend("cpu")
+
     def test_a_missing_numba_is_announced_once(self, no_numba: None, caplog: pytest.LogCaptureFixture) -> None:
         gru = GRU(2, 3, generator=torch.Generator().manual_seed(0))
         with caplog.at_level(logging.INFO, logger="alpha_pipeline.models.recurrent"):
