@@ -21,9 +21,11 @@ from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES, UniverseSpec
 from alpha_pipeline.portfolio.constraints import CONSTRAINTS
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
+from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
+INDUSTRY = "industry"
 BASELINES = ("linear_blend", "oracle")
 
 
@@ -33,7 +35,8 @@ class ModelSpec:
 
     ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
     default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
-    date: the control that must learn nothing.
+    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.STYLES`` and "industry" (dummies): what a neutralized
+    loss and networks that need exposures see of each stock.
     """
 
     name: str
@@ -46,12 +49,13 @@ class ModelSpec:
     training: TrainingSpec = TrainingSpec()
     seeds: tuple[int, ...] = (0, 1, 2)
     label_shuffle_seed: int | None = None
+    exposures: tuple[str, ...] = ()
 
     def training_digest(self) -> str:
         """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
         tensors = [TENSORS[name] for name in self.tensors]
         return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
-                       self.label_shuffle_seed])
+                       self.label_shuffle_seed, self.exposures])
 
     def panels(self) -> tuple[str, ...]:
         """Names of the panels its tensors are windows of."""
@@ -64,6 +68,14 @@ class ModelSpec:
                 raise unknown_name("tensor", name, list(TENSORS))
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
+        for name in self.exposures:
+            if name not in (*STYLES, INDUSTRY):
+                raise unknown_name("exposure", name, [*STYLES, INDUSTRY])
+        if len(set(self.exposures)) != len(self.exposures):
+            raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(self.exposures)))
+        if self.training.neutralize and not self.exposures:
+            raise InvalidSpec(sentence("the loss is to be neutralized, and the model has no exposures", where=where,
+                                       next_step="Name them in 'exposures', e.g. ('size', 'industry')."))
         needed = self.label.label_end_offset
         if self.walk.gap < needed:
             raise InvalidSpec(sentence("purge is shorter than the label reaches", where=where, got=f"gap {self.walk.gap} sessions",

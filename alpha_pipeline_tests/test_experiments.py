@@ -61,6 +61,8 @@ OTHER: dict[str, Any] = {
     "return_entry": "next_vwap",
     "test_universes": ("all",),
     "tags": ("a tag",),
+    "precision": "bfloat16",
+    "exposures": ("size", "industry"),
     "panel": "intraday_15m",
     "fields": ("open", "close"),
     "scale": "mean",

@@ -164,6 +164,11 @@ class SampleSet:
         """Date indices that are left, in the given order."""
         return [date.index for date in self._dates]
 
+    def use(self, windows: Mapping[str, Windows]) -> None:
+        """Go on with the same windows on another device."""
+        self.windows = dict(windows)
+        self._statistics.clear()
+
     def digest(self) -> str:
         """Hash of dates, stocks, labels and tensor specs: what two trainings must share to be the same one.
 
@@ -247,7 +252,7 @@ class SampleSet:
         return sum(sizes[:dates_per_batch])
 
     def _exposures_of(self, date_index: IntArray, columns: IntArray, device: torch.device) -> Tensor | None:
-        return None if self.exposures is None else torch.from_numpy(self.exposures.values[date_index, columns]).to(device)
+        return None if self.exposures is None else torch.from_numpy(self.exposures.of(date_index, columns)).to(device)
 
     def _window(self, name: str, date: _Date, device: torch.device, memory: Tensor | None) -> Tensor:
         statistics = self._kept(name, date).take(self._position[date.samples])
@@ -279,7 +284,7 @@ def _check_axes(
     expected = {name: (window.n_dates, window.n_stocks) for name, window in windows.items()}
     shapes = {**expected, "universe": universe_DS.shape, "labels": labels_DS.shape}
     if exposures is not None:
-        shapes["exposures"] = exposures.values.shape[:2]
+        shapes["exposures"] = exposures.shape
     if len(set(shapes.values())) > 1:
         raise Misaligned(
             sentence(

@@ -19,6 +19,7 @@ from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, NotEnoughData, 
 from alpha_pipeline.models.contract import NetworkConfig
 from alpha_pipeline.training.batches import SampleSet
 from alpha_pipeline.training.device import memory_advice
+from alpha_pipeline.training.memory import check_memory, memory_needed
 from alpha_pipeline.training.objective import check_combination
 from alpha_pipeline.training.resume import (
     MemberResult,
@@ -61,8 +62,8 @@ def train_model(
 
     Raises
     ------
-    NotEnoughData : no validation samples, or out of memory. InvalidSpec : seeds repeat, or settings that cannot work together.
-    ManifestMismatch : the folder belongs to another training. BadInput : the loss is not finite.
+    NotEnoughData : no validation samples; or too little memory, before anything is trained where that can be told.
+    InvalidSpec : seeds repeat, or settings that cannot work together. ManifestMismatch : the folder belongs to another training. BadInput : the loss is not finite.
     """
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise InvalidSpec(
@@ -115,6 +116,8 @@ def _train_together(network_config: NetworkConfig, train: SampleSet, valid: Samp
     )
     with memory_advice(f"training seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} on {device}", advice):
         networks = {seed: network_config.build(torch.Generator().manual_seed(seed)).to(device) for seed in seeds}
+        need = memory_needed(networks[seeds[0]], train, spec, len(seeds), device, stacked=stacked)
+        check_memory(need, device, advice=advice)
         state_path = work_folder / STATE_FILE
         if state_path.exists():
             states = load_states(state_path, fingerprint)

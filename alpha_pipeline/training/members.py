@@ -82,9 +82,9 @@ class OneByOne:
                     for at, network in enumerate(self._networks)]
 
     def keep(self, positions: Sequence[int]) -> None:
-        self._networks, self._parameters, self._optimizers = (
-            [whole[at] for at in positions] for whole in (self._networks, self._parameters, self._optimizers)  # type: ignore[assignment]
-        )
+        self._networks = [self._networks[at] for at in positions]
+        self._parameters = [self._parameters[at] for at in positions]
+        self._optimizers = [self._optimizers[at] for at in positions]
 
     def state(self, position: int) -> tuple[Weights, Moments]:
         moments = self._optimizers[position].state_dict()["state"]

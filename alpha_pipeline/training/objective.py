@@ -10,7 +10,7 @@ Source: ALPHANET v2.2 (residual) and v2.3 (weights). Letters: N stocks, E exposu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from alpha_pipeline.errors import InvalidSpec, NotEnoughData, sentence
 from alpha_pipeline.models.contract import NetworkConfig
-from alpha_pipeline.training.losses import loss_named, score_of
+from alpha_pipeline.training.losses import factor_ic, loss_named, score_of
 from alpha_pipeline.training.spec import TrainingSpec
 
 _RANK_TOLERANCE = 1e-10  # of the squared singular values of exposures scaled to equal length; they are float32, rounded at 1e-7
@@ -38,8 +38,9 @@ class Objective:
     """The loss of a :class:`TrainingSpec`, bound to its settings."""
 
     def __init__(self, spec: TrainingSpec) -> None:
-        loss = loss_named(spec.loss)
-        self._loss = partial(loss, correlation_penalty=spec.correlation_penalty) if spec.loss == "factor_ic" else loss
+        self._loss: Callable[[Tensor, Tensor, Tensor | None], Tensor] = (
+            partial(factor_ic, correlation_penalty=spec.correlation_penalty) if spec.loss == "factor_ic" else loss_named(spec.loss)
+        )
         self._sees_factors = spec.loss == "factor_ic"
         self._spec = spec
 

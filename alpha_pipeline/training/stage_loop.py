@@ -108,9 +108,9 @@ class StageLoop:
                 values = executor.train(batch, self._targets(batch), frozen)
                 for at, value in enumerate(values):
                     if not math.isfinite(value):
+                        where = f"training seed {active[at]}, stage '{self.stage.name}', epoch {epoch}, date index {batch.date_index[0]}"
                         raise BadInput(sentence(
-                            "the loss is not finite",
-                            where=f"training seed {active[at]}, stage '{self.stage.name}', epoch {epoch}, date index {batch.date_index[0]}", got=value,
+                            "the loss is not finite", where=where, got=value,
                             next_step="Check this date's features and labels, or lower lr; the state before this epoch is kept."))
                     totals[at] += value * len(batch.parts)
                 n_parts += len(batch.parts)

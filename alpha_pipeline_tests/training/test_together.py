@@ -252,7 +252,7 @@ class TestExposed:
         assert found.excluded["no exposures"] == plain.n_samples - found.n_samples == n_lost > 0
         assert found.digest() != plain.digest()
         (batch,) = SampleSet(market.windows, market.universe, market.labels, [12], exposures=exposures_of(market)).cross_sections(("daily",), CPU)
-        np.testing.assert_array_equal(batch.exposures, exposures_of(market).values[12, batch.columns])
+        np.testing.assert_array_equal(batch.exposures, exposures_of(market).of(12, batch.columns))
 
     def test_a_cross_sectional_network_is_called_once_per_date(self, market: Any, tmp_path: Path) -> None:
         """And never sees a column that is 0 for the whole date."""
