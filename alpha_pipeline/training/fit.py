@@ -63,7 +63,8 @@ def train_model(
     Raises
     ------
     NotEnoughData : no validation samples; or too little memory, before anything is trained where that can be told.
-    InvalidSpec : seeds repeat, or settings that cannot work together. ManifestMismatch : the folder belongs to another training. BadInput : the loss is not finite.
+    InvalidSpec : seeds repeat, or settings that cannot work together. ManifestMismatch : the folder belongs to another training.
+    BadInput : the loss is not finite.
     """
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise InvalidSpec(
