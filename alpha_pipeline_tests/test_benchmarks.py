@@ -17,7 +17,7 @@ from alpha_pipeline.features.tensors import DAILY
 from alpha_pipeline.markets import MarketConfig, SimulatedSettings
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
-from benchmarks import factor_tests, linear_factors, optimizer, panels, recovery, recovery_tables, run_all, training_step, windows
+from benchmarks import ensemble, factor_tests, linear_factors, optimizer, panels, recovery, recovery_tables, run_all, training_step, windows
 from benchmarks.recovery import Measured
 
 TOY = MarketConfig("toy", "simulated", dt.date(2023, 3, 1), dt.date(2023, 7, 31), SimulatedSettings(40, 11))
@@ -59,6 +59,13 @@ class TestExamples:
         output = capsys.readouterr().out
         assert len(bars) == 2
         assert all(bar.figure(output) > 0 for bar in bars)
+
+    def test_ensemble(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        small = "--stocks 40 --steps 5 --dates 3 --epochs 1 --repeats 1 --members 2"
+        monkeypatch.setattr("sys.argv", ["ensemble", *small.split()])
+        ensemble.main()
+        output = capsys.readouterr().out
+        assert [name for name in ensemble.CONTENDERS if f"  {name}" not in output] == []
 
     def test_optimizer_solves_the_same_problem_as_its_peers(self) -> None:
         problem = optimizer.simulated_problem(0, 120)

@@ -1,6 +1,6 @@
 """Training an ensemble: members one after another, together in one pass, and stacked under vmap.
 
-    python -m benchmarks.ensemble                         # three members, 1,000 stocks, 40 daily steps, two threads
+    python -m benchmarks.ensemble                         # three members, 500 stocks, 40 daily steps, two threads
     python -m benchmarks.ensemble --stocks 4000 --members 5
 
 ``separate`` trains every member alone, so each builds its own windows; ``one_by_one`` builds the windows of a batch once and gives
@@ -77,10 +77,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--stocks", type=int, default=1000)
+    parser.add_argument("--stocks", type=int, default=500)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--dates", type=int, default=12)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--dates", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
