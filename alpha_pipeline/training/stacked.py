@@ -122,7 +122,8 @@ class Stacked:
 
                     outputs.append(vmap(call, randomness="same")(self._trained, self._rest))
                 else:
-                    own = torch.stack(list(frozen))[:, torch.from_numpy(batch.samples[part]).to(self._device)]
+                    at = torch.from_numpy(batch.samples[part]).to(self._device)
+                    own = torch.stack([kept[at] for kept in frozen])
 
                     def call_with(trained: Weights, rest: Weights, kept: Tensor, inputs: dict[str, Tensor] = inputs) -> Tensor:
                         return functional_call(self._network, {**trained, **rest}, (inputs,), {"frozen": kept})

@@ -27,6 +27,7 @@ from alpha_pipeline.models.head import linear_layer
 from alpha_pipeline.training.batches import SampleSet
 from alpha_pipeline.training.exposures import Exposures
 from alpha_pipeline.training.fit import STATE_FILE, TrainingSpec, train_model
+from alpha_pipeline.training.members import forward
 from alpha_pipeline.training.resume import MemberResult
 from alpha_pipeline_tests.training.test_fit import CPU, SPEC, StopError, same, train
 
@@ -242,6 +243,19 @@ class TestStacked:
         monkeypatch.setattr("alpha_pipeline.training.stacked.Stacked._losses", fail)
         with pytest.raises(NotEnoughData, match="training seeds 0, 1 on cpu: out of memory .*members one by one"):
             train_model(tiny, market.samples(range(3, 25)), market.samples(range(25, 38)), SPEC, (0, 1), tmp_path, CPU, members="stacked")
+
+
+class TestPrecision:
+    def test_bfloat16_changes_the_forward_pass_alone(self, market: Any, tiny: Any) -> None:
+        """On the CPU, where a training refuses it, to see the mechanism."""
+        network = tiny.build(torch.Generator().manual_seed(0)).eval()
+        (batch,) = market.samples(range(12, 13)).cross_sections(("daily",), CPU)
+        half = dataclasses.replace(SPEC, precision="bfloat16")
+        exact, rough = (forward(network, batch, None, spec, CPU) for spec in (SPEC, half))
+        assert rough.dtype == torch.float32
+        assert 0 < float((exact - rough).abs().max().detach()) < 0.05
+        rough.sum().backward()
+        assert {p.grad.dtype for p in network.parameters() if p.grad is not None} == {torch.float32}
 
 
 class TestExposed:
