@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.table import Table
 
+    from alpha_pipeline.experiment import ExperimentSpec
     from alpha_pipeline.pipeline.workspace import Workspace
 
 
@@ -54,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("--start", help="first partition key (a date, a Monday, or 2017H1); a result without partitions needs none")
     backfill.add_argument("--end", help="last partition key (default: the first)")
     backfill.add_argument("--refresh", action="store_true", help="ask the source again for dates that are already stored")
+    sweep = command("sweep", _sweep, "train variants of a model that differ in one setting, and compare them")
+    sweep.add_argument("experiment")
+    sweep.add_argument("--model", required=True, help="a model of the experiment")
+    sweep.add_argument("--field", required=True, help="a setting such as training.lr, walk.sample_every or settings.n_hidden (of the network)")
+    sweep.add_argument("--values", required=True, help="comma-separated, e.g. 1e-3,3e-4; a list is written a+b, no value none")
+    sweep.add_argument("--periods", nargs="+", default=[], help="half-years to train and score, e.g. 2022H1 (default: the experiment's)")
     report = command("report", _report, "print where an experiment's report lies, or copy it")
     report.add_argument("experiment")
     report.add_argument("--output", help="copy the HTML page to this file")
@@ -73,8 +80,11 @@ def _parser() -> argparse.ArgumentParser:
 # ---------------------------------------------------------------- plumbing
 
 
-def _open(options: argparse.Namespace) -> tuple["Workspace", "dg.Definitions", "dg.DagsterInstance"]:
-    """Workspace, graph and instance of the chosen market; the instance lives beside the market's data unless $DAGSTER_HOME says otherwise."""
+def _open(
+    options: argparse.Namespace, experiments: "Sequence[ExperimentSpec] | None" = None
+) -> tuple["Workspace", "dg.Definitions", "dg.DagsterInstance"]:
+    """Workspace, graph (of all experiments, or these) and instance of the chosen market; the instance lives beside the market's data unless
+    $DAGSTER_HOME says otherwise."""
     home = _prepare_home(options.market)
     import dagster as dg
 
@@ -82,7 +92,7 @@ def _open(options: argparse.Namespace) -> tuple["Workspace", "dg.Definitions", "
     from alpha_pipeline.pipeline.workspace import Workspace
 
     config = load_market(options.market)
-    return Workspace(config), build_definitions(options.market), dg.DagsterInstance.from_config(str(home))
+    return Workspace(config), build_definitions(options.market, experiments), dg.DagsterInstance.from_config(str(home))
 
 
 def _prepare_home(market: str) -> Path:
@@ -162,6 +172,36 @@ def _backfill(options: argparse.Namespace) -> int:
         bars.stage(0, step.title)
         runner.execute(defs, instance, step)
     print(f"materialized {', '.join(options.assets)}{f' for {step.first} … {step.last}' if step.first else ''}")
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from alpha_pipeline.experiments import experiment
+    from alpha_pipeline.pipeline.sweep import formatted, save_sweep, sweep_name, sweep_table, sweep_variants
+
+    values = [value for value in options.values.split(",") if value]
+    spec, variants = sweep_variants(experiment(options.experiment), options.model, options.field, values)
+    work, defs, instance = _open(options, [spec])
+    from rich.console import Console
+    from rich.table import Table
+
+    from alpha_pipeline.assets import runner
+    from alpha_pipeline.assets.sweeps import sweep_steps
+    from alpha_pipeline.experiments.select import carried
+    from alpha_pipeline.reporting.progress_bar import progress_bars
+
+    steps, periods = sweep_steps(carried(spec, work.source.describe()), work, options.periods)
+    with progress_bars(Console(stderr=True), len(steps)) as bars:
+        runner.run_experiment(defs, instance, steps, lambda number, step: bars.stage(number, step.title))
+    found = sweep_table(work, variants, periods)
+    save_sweep(work, options.model, options.field, found)
+    table = Table(box=None, title=f"{options.model}: {options.field}")
+    for column in found.columns:
+        table.add_column(column)
+    for row in found.itertuples(index=False):
+        table.add_row(*(formatted(value) for value in row))
+    _print(table)
+    print(work.store.bundle_path(sweep_name(options.model, options.field), "table.csv"))
     return 0
 
 

@@ -6,9 +6,11 @@ Nothing here runs anything, and nothing here imports torch.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import re
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.backtest.execution import UNFILLED
@@ -21,9 +23,12 @@ from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES, UniverseSpec
 from alpha_pipeline.portfolio.constraints import CONSTRAINTS
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
+from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
+Spec = TypeVar("Spec")
+INDUSTRY = "industry"
 BASELINES = ("linear_blend", "oracle")
 
 
@@ -33,7 +38,8 @@ class ModelSpec:
 
     ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
     default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
-    date: the control that must learn nothing.
+    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.STYLES`` and "industry" (dummies): what a neutralized
+    loss and networks that need exposures see of each stock.
     """
 
     name: str
@@ -46,12 +52,13 @@ class ModelSpec:
     training: TrainingSpec = TrainingSpec()
     seeds: tuple[int, ...] = (0, 1, 2)
     label_shuffle_seed: int | None = None
+    exposures: tuple[str, ...] = ()
 
     def training_digest(self) -> str:
         """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
         tensors = [TENSORS[name] for name in self.tensors]
         return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
-                       self.label_shuffle_seed])
+                       self.label_shuffle_seed, self.exposures])
 
     def panels(self) -> tuple[str, ...]:
         """Names of the panels its tensors are windows of, each once."""
@@ -64,6 +71,14 @@ class ModelSpec:
                 raise unknown_name("tensor", name, list(TENSORS))
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
+        for name in self.exposures:
+            if name not in (*STYLES, INDUSTRY):
+                raise unknown_name("exposure", name, [*STYLES, INDUSTRY])
+        if len(set(self.exposures)) != len(self.exposures):
+            raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(self.exposures)))
+        if self.training.neutralize and not self.exposures:
+            raise InvalidSpec(sentence("the loss is to be neutralized, and the model has no exposures", where=where,
+                                       next_step="Name them in 'exposures', e.g. ('size', 'industry')."))
         needed = self.label.label_end_offset
         if self.walk.gap < needed:
             raise InvalidSpec(sentence("purge is shorter than the label reaches", where=where, got=f"gap {self.walk.gap} sessions",
@@ -202,11 +217,46 @@ def _flatten(prefix: str, value: Any) -> list[tuple[str, str]]:
     return [(prefix, str(value))]
 
 
-def replace_field(spec: ExperimentSpec, dotted: str, value: Any) -> ExperimentSpec:
-    """The experiment with one top-level field replaced; raises :class:`UnknownName` for a field that does not exist."""
-    import dataclasses
+def replace_field(spec: Spec, dotted: str, value: Any) -> Spec:
+    """The spec with one setting replaced, at any depth, and validated.
 
+    ``dotted`` is a name as :meth:`ExperimentSpec.describe` prints it, e.g. ``end``, ``training.lr`` (of a model) or
+    ``models[demo].training.lr``; ``settings.n_hidden`` sets or adds a setting of a model's network. Raises :class:`UnknownName` for a name that
+    does not exist, :class:`InvalidSpec` for one that is no setting by itself.
+
+    >>> replace_field(ModelSpec("m", "gru_daily", ("daily",)), "settings.n_hidden", 8).settings
+    (('n_hidden', 8),)
+    """
+    replaced = _replaced(spec, dotted, value)
+    check = getattr(replaced, "validate", None)
+    if check is not None:
+        check()
+    return replaced
+
+
+def _replaced(spec: Any, dotted: str, value: Any) -> Any:
+    head, _, rest = dotted.partition(".")
+    found = re.fullmatch(r"(\w+)(?:\[(.*)\])?", head)
+    name, item = (found[1], found[2]) if found else (head, None)
     known = [f.name for f in fields(spec)]
-    if dotted not in known:
-        raise unknown_name("experiment field", dotted, known)
-    return dataclasses.replace(spec, **{dotted: value}).validate()
+    if name not in known:
+        raise unknown_name(f"{type(spec).__name__.removesuffix('Spec').lower()} field", name, known)
+    current = getattr(spec, name)
+    if name == "settings" and rest:
+        changed: Any = tuple({**dict(current), rest: value}.items())
+    elif item is not None:
+        names = [str(getattr(part, "name", type(part).__name__)) for part in current] if isinstance(current, tuple) else []
+        if item not in names:
+            raise unknown_name(f"item of '{name}'", item, names)
+        at = names.index(item)
+        changed = (*current[:at], _replaced(current[at], rest, value) if rest else value, *current[at + 1:])
+    elif rest:
+        if not is_dataclass(current):
+            raise InvalidSpec(sentence(f"'{name}' has no fields", where=type(spec).__name__, got=dotted))
+        changed = _replaced(current, rest, value)
+    elif is_dataclass(current) and not isinstance(value, type(current)):
+        raise InvalidSpec(sentence(f"'{name}' is a group of settings", where=type(spec).__name__, got=dotted,
+                                   expected=" or ".join(f"{dotted}.{f.name}" for f in fields(current))))
+    else:
+        changed = value
+    return dataclasses.replace(spec, **{name: changed})

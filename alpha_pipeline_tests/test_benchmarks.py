@@ -19,6 +19,7 @@ from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
 from benchmarks import (
     alphanet,
+    ensemble,
     factor_tests,
     linear_factors,
     optimizer,
@@ -77,6 +78,13 @@ class TestExamples:
         output = capsys.readouterr().out
         assert all(bar.figure(output) > 0 for bar in section.bars)
         assert all(float(line.split()[-1]) < 1e-3 for line in output.splitlines() if "largest difference" in line)
+
+    def test_ensemble(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        small = "--stocks 40 --steps 5 --dates 3 --epochs 1 --repeats 1 --members 2"
+        monkeypatch.setattr("sys.argv", ["ensemble", *small.split()])
+        ensemble.main()
+        output = capsys.readouterr().out
+        assert [name for name in ensemble.CONTENDERS if f"  {name}" not in output] == []
 
     def test_optimizer_solves_the_same_problem_as_its_peers(self) -> None:
         problem = optimizer.simulated_problem(0, 120)

@@ -1,7 +1,7 @@
 """A process that is killed outright loses no more than the piece it was working on, and nobody ever reads half of anything.
 
 One store is filled by one process after another. All but the last are killed with SIGKILL, by their own hand so that the moment is exact: before
-the n-th file operation below a folder, in the middle of a row of a panel, before the n-th step of the optimizer, on entering a stage of training.
+the n-th file operation below a folder, in the middle of a row of a panel, before the n-th step of an optimizer, on entering a stage of training.
 The numbers are drawn from a seed. After each death, and before the next process starts, everything that can be read is compared with the store of
 the undisturbed run; in the end everything is there and the same.
 """
@@ -31,7 +31,8 @@ from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.resources.market import MarketResource
-from alpha_pipeline.training import fit
+from alpha_pipeline.training.fit import STATE_FILE
+from alpha_pipeline.training.stage_loop import StageLoop
 from alpha_pipeline.training.tensor_file import read_tensors
 from alpha_pipeline_tests.altered import copy_until, differing, fingerprints, panel_names, panel_prints, up_to
 from alpha_pipeline_tests.conftest import CI_MARKET, TINY, TINY_MODEL, Run
@@ -44,6 +45,7 @@ ASSETS = (*ORDER, "universe", "daily_panel", "intraday_15m_panel", f"labels/{TIN
           "models/tiny/checkpoint", "models/tiny/scores", "signals/tiny/factor", WEIGHTS)
 FILE_OPERATIONS = 4  # of one partition: open and rename the data, open and rename the manifest that makes them valid
 ROWS_PER_COMMIT = 64
+STEPS_PER_EPOCH = 2 * 9  # two members, side by side, on nine training dates
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,9 @@ DEATHS = (
     Death("ingestion, manifest not yet renamed", "file operation", FILE_OPERATIONS * int(_DRAW.integers(10, 50)), "lake"),
     Death("universe, half a row", "half a row", int(_DRAW.integers(ROWS_PER_COMMIT + 2, 2 * ROWS_PER_COMMIT)), "panels"),
     Death("a later panel, half a row", "half a row", int(_DRAW.integers(170, 300)), "panels"),
-    Death("training, inside the second epoch", "optimizer step", 9 + int(_DRAW.integers(2, 9))),
+    Death("training, inside the second epoch", "optimizer step", STEPS_PER_EPOCH + int(_DRAW.integers(2, STEPS_PER_EPOCH))),
     Death("training, between two stages", "stage", 2),
-    Death("training, between two members", "stage", 3),
+    Death("training, inside the second stage", "optimizer step", STEPS_PER_EPOCH + int(_DRAW.integers(2, STEPS_PER_EPOCH))),
     Death("checkpoint not yet valid", "file operation", 1, f"models/tiny/{PERIOD}/manifest.json"),
     Death("scores", "file operation", int(_DRAW.integers(5, 50)), "lake/models/tiny/scores"),
     Death("weights", "file operation", int(_DRAW.integers(5, 12)), "lake/portfolios"),
@@ -99,7 +101,7 @@ def _arm(root: Path, death: Death) -> None:
     if death.kind == "optimizer step":
         _count_calls(torch.optim.Adam, "step", death.count)
     elif death.kind == "stage":
-        _count_calls(fit._StageLoop, "run", death.count)
+        _count_calls(StageLoop, "run", death.count)
     else:
         sys.addaudithook(_file_hook(f"{root}/{death.below}", death.count, half_a_row=death.kind == "half a row"))
 
@@ -183,9 +185,12 @@ def inspect(work: Workspace, undisturbed: Workspace, exit_code: int | None) -> F
     with contextlib.suppress(MissingData):  # none yet; a broken one raises CorruptPartition
         training.load(work, TINY_MODEL, PERIOD)
     epochs: dict[int, list[dict[str, Any]]] = {}
-    for seed in TINY_MODEL.seeds:
-        for path in (Path(work.root) / "models" / "tiny" / PERIOD).glob(f"work-*/member_{seed}.*safetensors"):
-            epochs[seed] = read_tensors(path)[1]["history"]
+    for folder in (Path(work.root) / "models" / "tiny" / PERIOD).glob("work-*"):
+        if (folder / STATE_FILE).exists():
+            epochs = {int(seed): facts["history"] for seed, facts in read_tensors(folder / STATE_FILE)[1]["members"].items()}
+        for seed in TINY_MODEL.seeds:
+            if (folder / f"member_{seed}.safetensors").exists():
+                epochs[seed] = read_tensors(folder / f"member_{seed}.safetensors")[1]["history"]
     return Found(exit_code, problems, {table: len(store.keys(table)) for table in store.tables()},
                  {name: len(opened.by_name(name).rows) for name in panel_names(work)}, epochs)
 
@@ -246,11 +251,11 @@ class TestAfterEachDeath:
         assert later["status"] > 2 * ROWS_PER_COMMIT  # finished in this life
         assert later["daily"] == ROWS_PER_COMMIT
 
-    def test_training_keeps_finished_epochs_and_members(self, story):
+    def test_training_keeps_finished_epochs_of_all_members(self, story):
         found = {death.name: story.found[death.name].epochs for death in DEATHS[5:9]}
         done = {name: {seed: [(row["stage"], row["epoch"]) for row in rows] for seed, rows in epochs.items()} for name, epochs in found.items()}
         first_stage, both = [("daily", 1), ("daily", 2)], [("daily", 1), ("daily", 2), ("increment", 1), ("increment", 2)]
-        assert list(done.values()) == [{0: first_stage[:1]}, {0: first_stage}, {0: both}, {0: both, 1: both}]
+        assert list(done.values()) == [{0: rows, 1: rows} for rows in (first_stage[:1], first_stage, both[:3], both)]
 
     def test_finished_epochs_are_not_trained_again(self, story):
         """Their seconds, measured while they were trained, are still those of the process that died."""

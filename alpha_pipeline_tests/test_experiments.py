@@ -61,6 +61,8 @@ OTHER: dict[str, Any] = {
     "return_entry": "next_vwap",
     "test_universes": ("all",),
     "tags": ("a tag",),
+    "precision": "bfloat16",
+    "exposures": ("size", "industry"),
     "panel": "intraday_15m",
     "fields": ("open", "close"),
     "scale": "mean",
@@ -211,6 +213,28 @@ class TestErrors:
     def test_unknown_field(self):
         with pytest.raises(UnknownName, match="unknown experiment field 'portfolio' .*Did you mean 'portfolios'"):
             replace_field(DEMO, "portfolio", ())
+
+    def test_dotted_names(self):
+        assert replace_field(DEMO, "models[demo_incremental].training.lr", 0.5).models[0].training.lr == 0.5
+        assert replace_field(DEMO_MODEL, "walk.sample_every", 2).walk.sample_every == 2
+        twice = replace_field(replace_field(DEMO_MODEL, "settings.n_hidden", 8), "settings.n_hidden", 9)
+        assert dict(twice.settings)["n_hidden"] == 9
+        for name, value in DEMO_MODEL.training.__dict__.items():
+            assert replace_field(DEMO_MODEL, f"training.{name}", value) == DEMO_MODEL
+
+    def test_dotted_names_that_lead_nowhere(self):
+        for dotted, message in (
+            ("training.learning_rate", "unknown training field 'learning_rate'"),
+            ("trainig.lr", "unknown model field 'trainig' .*Did you mean 'training'"),
+            ("training", "'training' is a group of settings .*training.lr"),
+            ("name.first", "'name' has no fields"),
+        ):
+            with pytest.raises((UnknownName, InvalidSpec), match=message):
+                replace_field(DEMO_MODEL, dotted, 1)
+        with pytest.raises(UnknownName, match="unknown item of 'models' 'demo'"):
+            replace_field(DEMO, "models[demo].training.lr", 1)
+        with pytest.raises(InvalidSpec, match="lr must be positive"):
+            replace_field(DEMO_MODEL, "training.lr", -1.0)
 
     def test_a_replaced_field_is_validated(self):
         assert replace_field(DEMO, "end", dt.date(2024, 3, 29)).end == dt.date(2024, 3, 29)

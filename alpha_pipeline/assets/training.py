@@ -29,6 +29,8 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
     """training_set, checkpoint and scores of one model."""
     prefix = ["models", spec.name]
     needs = [_PANEL_ASSETS[panel] for panel in spec.panels()]
+    if spec.exposures and "daily_panel" not in needs:
+        needs.append("daily_panel")
     upstream = ["universe", *(n for n in needs if n != "intraday_15m_panel" or "intraday_bars" in tables), f"labels/{spec.label.name}"]
     tags = {"network": spec.network, "seeds": str(len(spec.seeds))}
 
@@ -58,7 +60,7 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
         with running(context):
             period = period_name(context.partition_key)
             device = compute.torch_device()
-            done, trained = steps.train(market.workspace(), spec, period, device, _observer(context))
+            done, trained = steps.train(market.workspace(), spec, period, device, _observer(context), compute.members)
             metadata = _checkpoint_metadata(done, period, device, trained)
             yield dg.MaterializeResult(data_version=dg.DataVersion(done.checkpoint_hash), metadata=metadata)
             passed, sentence = steps.training_data_unchanged(market.workspace(), spec, period)

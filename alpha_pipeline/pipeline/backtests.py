@@ -16,12 +16,12 @@ from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
 from alpha_pipeline.experiment import PortfolioSpec
 from alpha_pipeline.features.market_panels import MarketPanels
-from alpha_pipeline.market.universe import UniverseSpec
+from alpha_pipeline.pipeline.exposures import style_inputs
 from alpha_pipeline.pipeline.portfolios import market_prices, read_week, weights_table
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
 from alpha_pipeline.progress import step
 from alpha_pipeline.risk.factor_returns import estimate_factor_returns
-from alpha_pipeline.risk.styles import STYLES, StyleInputs, style_exposures
+from alpha_pipeline.risk.styles import STYLES, style_exposures
 from alpha_pipeline.store import Manifest
 
 RISK_HISTORY_DAYS = 160  # sessions before the first day: the longest style window (momentum, 120 + 20) and a margin
@@ -220,16 +220,11 @@ class _RiskModel:
 
 def _risk_model(panels: MarketPanels, start: int, stop: int) -> _RiskModel:
     """Style exposures and factor returns of rows [start, stop) over the universe of all A-shares."""
-    close = panels.daily.field("close", start, stop).astype(np.float64)
-    returns = np.full(close.shape, np.nan)
-    returns[1:] = close[1:] / close[:-1] - 1.0
-    cap = panels.daily.field("total_cap", start, stop).astype(np.float64)
-    turnover = panels.daily.field("turn", start, stop).astype(np.float64)
-    universe = panels.universe(UniverseSpec(), start, stop)
+    inputs = style_inputs(panels, start, stop)
+    returns, universe = inputs.returns, inputs.universe
     industry = panels.industry(start, stop)
     # the axis also knows industries that first appear after the range; codes are given in order of appearance
     industry_names = tuple(panels.axis.industries[: int(industry.max(initial=-1)) + 1])
-    inputs = StyleInputs(returns, np.where(cap > 0, cap, np.nan), turnover, universe)
     styles = style_exposures(inputs, industry)
     estimated = estimate_factor_returns(returns, styles.values, industry, inputs.total_cap, universe, style_names=styles.names,
                                         industry_names=industry_names)

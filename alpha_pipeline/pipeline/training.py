@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +12,21 @@ import numpy as np
 import pandas as pd
 
 from alpha_pipeline.digest import combine
-from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, MissingData, sentence, unknown_name
+from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, MissingData, sentence
 from alpha_pipeline.experiment import ModelSpec
-from alpha_pipeline.features.labels import by_formation, standardize_labels
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.features.tensors import TENSORS
-from alpha_pipeline.market.universe import tradable_next_day
+from alpha_pipeline.pipeline.exposures import exposures_of
 from alpha_pipeline.pipeline.panels import panel_data_version
+from alpha_pipeline.pipeline.samples import data_history, min_history, network_config, panel_names, sample_data, training_plan, windows_of
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
 from alpha_pipeline.progress import track
 from alpha_pipeline.store import Manifest
-from alpha_pipeline.training.periods import TrainingPlan, period_named, period_of
+from alpha_pipeline.training.periods import period_of
 
 if TYPE_CHECKING:
-    from alpha_pipeline.features.windows import Windows
-    from alpha_pipeline.models import NetworkConfig
     from alpha_pipeline.training.checkpoint import Checkpoint
-    from alpha_pipeline.training.fit import OnEpoch
+    from alpha_pipeline.training.fit import Members, OnEpoch
 
 
 def training_set_table(model: str) -> str:
@@ -50,16 +47,6 @@ def spec_digest(spec: ModelSpec) -> str:
     return combine([CODE_VERSION, spec.training_digest()])
 
 
-def min_history(spec: ModelSpec) -> int:
-    """Sessions that the longest of the model's windows reads."""
-    return max(TENSORS[name].n_rows for name in spec.tensors)
-
-
-def training_plan(work: Workspace, spec: ModelSpec, period: str) -> TrainingPlan:
-    """Exact sessions of a period: sampled, split and purged."""
-    return spec.walk.plan(period_named(period), work.calendar, min_history=min_history(spec))
-
-
 def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest:
     """Manifest of what a period trains on: one row per session with its part and number of labelled stocks, and one hash of all data seen.
 
@@ -68,14 +55,14 @@ def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest
     panels = work.panels
     plan = training_plan(work, spec, period)
     last = str(plan.last_known)
-    missing = [name for name in (*spec.panels(), "status", f"label_{spec.label.name}") if last not in set(panels.by_name(name).dates)]
+    missing = [name for name in panel_names(spec) if last not in set(panels.by_name(name).dates)]
     if missing:
         raise MissingData(sentence(f"panels {', '.join(missing)} do not reach {last}", where=f"{training_set_table(spec.name)} {period}",
                                    next_step=f"Materialize the panels up to {last} first."))
-    first_row = int(min(plan.train_indices[0], plan.valid_indices[0])) - min_history(spec) + 1
+    first_row = int(min(plan.train_indices[0], plan.valid_indices[0])) - data_history(spec) + 1
     first = work.calendar.keys()[max(0, first_row)]
-    version = panel_data_version(panels, [*spec.panels(), "status", f"label_{spec.label.name}"], first, last)
-    data = _sample_data(panels, spec, panels.status.index(first), panels.status.index(last) + 1)
+    version = panel_data_version(panels, panel_names(spec), first, last)
+    data = sample_data(panels, spec, panels.status.index(first), panels.status.index(last) + 1)
     rows = []
     for part, days in (("train", plan.train_dates), ("valid", plan.valid_dates)):
         for day in days:
@@ -87,60 +74,11 @@ def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest
     return work.store.write(training_set_table(spec.name), period, frame, source=combine([spec_digest(spec), version]), meta=meta)
 
 
-@dataclass(frozen=True)
-class _SampleData:
-    """Universe and standardized labels by formation date, rows from ``offset`` of the panels."""
-
-    universe: np.ndarray
-    labels: np.ndarray
-    offset: int
-
-
-def _sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> _SampleData:
-    """Labels use rows before ``stop`` only. Names that cannot be traded on the session after formation carry no label: the reports' sample
-    filter, which never touches features or the universe they are standardized over."""
-    universe = panels.universe(spec.universe, start, stop)
-    label_panel = panels.label(spec.label.name)
-    realized = label_panel.field("return", start, stop)
-    tradable = tradable_next_day(panels.status.field("flags", start, stop))
-    labels = standardize_labels(by_formation(realized, spec.label), universe & tradable)
-    return _SampleData(universe, labels, start)
-
-
-def _windows(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> dict[str, Windows]:
-    """Lazy windows over panel rows [start, stop), one per tensor."""
-    from alpha_pipeline.features.windows import Windows
-    from alpha_pipeline.market.universe import has_flag
-
-    suspended = has_flag(panels.status.field("flags", start, stop), "suspended")
-    windows: dict[str, Windows] = {}
-    for name in spec.tensors:
-        tensor = TENSORS[name]
-        panel = panels.by_name(tensor.panel)
-        windows[name] = Windows(tensor, panel.values[start:stop], suspended, panel.spec.fields)
-    return windows
-
-
-def network_config(spec: ModelSpec) -> NetworkConfig:
-    """The configuration of the model's network; raises when the spec's tensors are not the network's inputs."""
-    from alpha_pipeline.models import NETWORKS
-    from alpha_pipeline.models import network_config as named
-
-    kind = named(spec.network, NETWORKS)
-    known = [f.name for f in fields(kind)]
-    for name, _ in spec.settings:
-        if name not in known:
-            raise unknown_name(f"setting of network '{spec.network}'", name, known)
-    config = kind(**dict(spec.settings))
-    if set(config.inputs) != set(spec.tensors):
-        raise InvalidSpec(sentence("the network reads other tensors", where=f"model '{spec.name}'", got=", ".join(spec.tensors),
-                                   expected=", ".join(config.inputs)))
-    return config
-
-
-def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: OnEpoch | None = None) -> tuple[Checkpoint, bool]:
+def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: OnEpoch | None = None,
+          members: Members = "auto") -> tuple[Checkpoint, bool]:
     """The period's checkpoint and whether it was trained now (False: the stored one is current).
 
+    ``members``: how the ensemble is trained, see :func:`~alpha_pipeline.training.fit.train_model`; like the device, not part of what is stored.
     An interrupted training continues from its last epoch. Raises :class:`InvalidSpec` when another process is training the same period.
     """
     import torch
@@ -148,6 +86,7 @@ def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: 
     from alpha_pipeline.training.batches import SampleSet
     from alpha_pipeline.training.checkpoint import make_manifest, save_checkpoint
     from alpha_pipeline.training.fit import train_model
+    from alpha_pipeline.training.memory import memory_needed, placed
 
     manifest = _training_set(work, spec, period)
     stored = _stored_checkpoint(work, spec, period, manifest)
@@ -157,23 +96,31 @@ def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: 
     with _lease(folder, spec.name, period):
         panels = work.panels
         start, stop = panels.status.index(manifest.meta["first"]), panels.status.index(manifest.meta["last_known"]) + 1
-        windows = _on_device(_windows(panels, spec, start, stop), device)
-        data = _sample_data(panels, spec, start, stop)
+        windows = windows_of(panels, spec, start, stop)
+        data = sample_data(panels, spec, start, stop)
         frame = work.store.read(training_set_table(spec.name), period)
-        parts = {}
-        for part in ("train", "valid"):
-            days = frame.loc[frame["part"] == part, "trade_date"]
-            indices = [panels.status.index(str(day.date())) - start for day in days]
-            parts[part] = SampleSet(windows, data.universe, data.labels, indices, label_shuffle_seed=spec.label_shuffle_seed)
+        indices = {part: [panels.status.index(str(day.date())) - start for day in frame.loc[frame["part"] == part, "trade_date"]]
+                   for part in ("train", "valid")}
+        exposures = exposures_of(panels, spec.exposures, start, stop, [*indices["train"], *indices["valid"]]) if spec.exposures else None
+        parts = {part: SampleSet(windows, data.universe, data.labels, days, label_shuffle_seed=spec.label_shuffle_seed, exposures=exposures)
+                 for part, days in indices.items()}
         work_folder = folder / f"work-{combine([manifest.source, device])[:12]}"
-        members = train_model(network_config(spec), parts["train"], parts["valid"], spec.training, spec.seeds, work_folder, torch.device(device),
-                              on_epoch=on_epoch)
+        target = torch.device(device)
+        config = network_config(spec, target.type)
+        if target.type != "cpu":
+            network = config.build(torch.Generator().manual_seed(spec.seeds[0]))
+            need = memory_needed(network, parts["train"], spec.training, len(spec.seeds), target, stacked=members != "one_by_one")
+            windows = placed(windows, target, need.total)
+            for samples in parts.values():
+                samples.use(windows)
+        trained = train_model(config, parts["train"], parts["valid"], spec.training, spec.seeds, work_folder, target, on_epoch=on_epoch,
+                              members=members)
         facts = make_manifest(
-            members, spec_digest=spec_digest(spec), data_version=manifest.meta["data_version"], period=period,
+            trained, spec_digest=spec_digest(spec), data_version=manifest.meta["data_version"], period=period,
             train_range=tuple(manifest.meta["train_range"]), valid_range=tuple(manifest.meta["valid_range"]),
             n_samples={part: samples.n_samples for part, samples in parts.items()},
         )
-        save_checkpoint(folder, members, facts)
+        save_checkpoint(folder, trained, facts)
         work.store.publish_folder(checkpoint_name(spec.name, period), "manifest.json")
         for old in folder.glob("work-*"):
             shutil.rmtree(old)
@@ -220,10 +167,6 @@ def _lease(folder: Path, model: str, period: str) -> Iterator[None]:
         lock.release()
 
 
-def _on_device(windows: Mapping[str, Windows], device: str) -> dict[str, Windows]:
-    return {name: window.to(device) for name, window in windows.items()}
-
-
 def load(work: Workspace, spec: ModelSpec, period: str) -> Checkpoint:
     """The stored checkpoint of a period; refused when it belongs to another spec or period."""
     from alpha_pipeline.training.checkpoint import load_checkpoint
@@ -236,8 +179,7 @@ def training_data_unchanged(work: Workspace, spec: ModelSpec, period: str) -> tu
     """Whether the data a checkpoint was trained on are still the data in the panels, and a sentence."""
     checkpoint = load(work, spec, period)
     manifest = _training_set(work, spec, period)
-    names = [*spec.panels(), "status", f"label_{spec.label.name}"]
-    now = panel_data_version(work.panels, names, manifest.meta["first"], manifest.meta["last_known"])
+    now = panel_data_version(work.panels, panel_names(spec), manifest.meta["first"], manifest.meta["last_known"])
     if now == checkpoint.manifest.data_version:
         return True, f"data version {now[:12]} as at training"
     return False, f"data version is {now[:12]}, the checkpoint saw {checkpoint.manifest.data_version[:12]}: train {period} again"
@@ -277,14 +219,18 @@ def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items:
                   report: StepReport) -> None:
     import torch
 
+    from alpha_pipeline.training.memory import placed
     from alpha_pipeline.training.predict import score_dates, trained_networks
 
     rows = [panels.status.index(key) for key, _ in items]
-    start, stop = max(0, rows[0] - min_history(spec) + 1), rows[-1] + 1
-    windows = _on_device(_windows(panels, spec, start, stop), device)
+    config = network_config(spec)
+    start, stop = max(0, rows[0] - (data_history(spec) if config.needs_exposures else min_history(spec)) + 1), rows[-1] + 1
+    indices = [row - start for row in rows]
+    windows = placed(windows_of(panels, spec, start, stop), torch.device(device), 0)
     universe = panels.universe(spec.universe, start, stop)
-    networks = trained_networks(network_config(spec), checkpoint.weights, torch.device(device))
-    scores = score_dates(networks, windows, universe, [row - start for row in rows], torch.device(device))
+    exposures = exposures_of(panels, spec.exposures, start, stop, indices) if config.needs_exposures else None
+    networks = trained_networks(config, checkpoint.weights, torch.device(device))
+    scores = score_dates(networks, windows, universe, indices, torch.device(device), exposures)
     for (key, source), result in zip(items, track(scores, f"scores {spec.name}", len(items)), strict=True):
         keep = np.flatnonzero(np.isfinite(result.score))
         columns: dict[str, Any] = {
@@ -305,7 +251,12 @@ def _score_source(panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_ha
         panel = panels.by_name(TENSORS[name].panel)
         at = panel.index(key)
         parts += [row.checksum for row in panel.rows[max(0, at - TENSORS[name].n_rows + 1): at + 1]]
+    # a network that needs exposures reads the history behind them, of prices and of status
+    needs_exposures = bool(spec.exposures) and network_config(spec).needs_exposures
     status = panels.status
     at = status.index(key)
-    parts += [row.checksum for row in status.rows[max(0, at - min_history(spec) + 1): at + 1]]
+    parts += [row.checksum for row in status.rows[max(0, at - (data_history(spec) if needs_exposures else min_history(spec)) + 1): at + 1]]
+    if needs_exposures:
+        at = panels.daily.index(key)
+        parts += [row.checksum for row in panels.daily.rows[max(0, at - data_history(spec) + 1): at + 1]]
     return combine(parts)

@@ -210,13 +210,16 @@ def fill_missing(
 
 
 def market_return(inputs: StyleInputs) -> FloatArray:
-    """(D,) cap-weighted return of the universe, with membership and weights of the session before; NaN on the first."""
+    """(D,) cap-weighted return of the universe, with membership and weights of the session before; NaN on the first.
+
+    Only the stocks that count are summed: a date has the same bits however many other columns there are.
+    """
     result = np.full(len(inputs.returns), np.nan)
-    weights = np.where(inputs.universe[:-1], np.nan_to_num(inputs.total_cap[:-1]), 0.0)
-    weights[np.isnan(inputs.returns[1:])] = 0.0
-    total = weights.sum(axis=1)
-    earned = (weights * np.nan_to_num(inputs.returns[1:])).sum(axis=1)
-    result[1:] = np.divide(earned, total, out=np.full_like(total, np.nan), where=total > 0)
+    for row in range(1, len(result)):
+        counts = inputs.universe[row - 1] & ~np.isnan(inputs.total_cap[row - 1]) & ~np.isnan(inputs.returns[row])
+        if counts.any():
+            weights = inputs.total_cap[row - 1, counts]
+            result[row] = (weights * inputs.returns[row, counts]).sum() / weights.sum()
     return result
 
 

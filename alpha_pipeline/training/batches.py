@@ -24,6 +24,8 @@ from torch import Tensor
 from alpha_pipeline.digest import combine, content_hash, digest
 from alpha_pipeline.errors import InvalidSpec, Misaligned, NotEnoughData, sentence
 from alpha_pipeline.features.windows import BoolArray, IntArray, Windows, WindowStatistics, common_columns
+from alpha_pipeline.models.contract import NetworkConfig
+from alpha_pipeline.training.exposures import Exposures, present
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,8 @@ class Batch:
 
     ``date_index``, ``columns`` and ``samples`` (number of the sample in its set) are (N,). ``parts`` are the slices over which
     the loss is computed and then averaged: one per date, or the whole batch where dates are mixed. ``inputs`` maps tensor names
-    to x_TFN.
+    to x_TFN. ``is_top_half`` (N,) bool: the label is above the median of the samples of its date. ``exposures`` (N, E), finite,
+    or None.
     """
 
     date_index: IntArray
@@ -41,9 +44,23 @@ class Batch:
     parts: tuple[slice, ...]
     inputs: dict[str, Tensor]
     label: Tensor
+    is_top_half: Tensor
+    exposures: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.columns)
+
+    def calls(self, config: NetworkConfig) -> list[tuple[slice, dict[str, Tensor]]]:
+        """How the network is to be called: (stocks, inputs), once for the batch or, if it compares stocks, once per date."""
+        wanted = self.parts if config.is_cross_sectional else (slice(0, len(self)),)
+        calls = []
+        for part in wanted:
+            inputs = self.inputs if len(wanted) == 1 else {name: x_TFN[:, :, part] for name, x_TFN in self.inputs.items()}
+            if config.needs_exposures:
+                assert self.exposures is not None, "check_combination comes first"
+                inputs = {**inputs, "exposures": present(self.exposures[part])}
+            calls.append((part, inputs))
+        return calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +84,7 @@ class SampleSet:
     dates : indices into the date axis; each once.
     min_stocks : a date with fewer samples is dropped and counted.
     label_shuffle_seed : permute the labels among the stocks of each date, the control experiment that must find nothing.
+    exposures : of all dates and stocks; a sample without all of them is left out and counted as "no exposures".
 
     Raises
     ------
@@ -82,8 +100,9 @@ class SampleSet:
         *,
         min_stocks: int = 10,
         label_shuffle_seed: int | None = None,
+        exposures: Exposures | None = None,
     ) -> None:
-        _check_axes(windows, universe_DS, labels_DS)
+        _check_axes(windows, universe_DS, labels_DS, exposures)
         if min_stocks < 2:
             raise InvalidSpec(
                 sentence("a correlation needs two stocks", where="SampleSet", got=f"min_stocks {min_stocks}", expected=">= 2")
@@ -94,6 +113,7 @@ class SampleSet:
                 sentence("a date is listed twice", where="SampleSet", got=f"{len(wanted) - len(set(wanted))} repetitions")
             )
         self.windows = dict(windows)
+        self.exposures = exposures
         self.excluded: dict[str, int] = {}
         self.n_dropped_dates = 0
         self._statistics: dict[tuple[str, int], WindowStatistics] = {}
@@ -104,8 +124,13 @@ class SampleSet:
         n = 0
         for d in wanted:
             eligible, reasons = common_columns(self.windows, d, universe_DS[d])
-            position = np.flatnonzero(np.isfinite(labels_DS[d, eligible]))
-            excluded.update({**reasons, "no label": len(eligible) - len(position)})
+            has_label = np.isfinite(labels_DS[d, eligible])
+            excluded.update({**reasons, "no label": int((~has_label).sum())})
+            if exposures is not None:
+                is_known = exposures.known(d)[eligible]
+                excluded["no exposures"] += int((has_label & ~is_known).sum())
+                has_label &= is_known
+            position = np.flatnonzero(has_label)
             if len(position) < min_stocks:
                 self.n_dropped_dates += 1
                 excluded["too few stocks on the date"] += len(position)
@@ -132,11 +157,17 @@ class SampleSet:
         self._position = np.concatenate(positions)
         self._column = np.concatenate([date.eligible[at] for date, at in zip(self._dates, positions, strict=True)])
         self._label = np.concatenate(labels)
+        self._is_top_half = np.concatenate([label > np.partition(label, (len(label) - 1) // 2)[(len(label) - 1) // 2] for label in labels])
 
     @property
     def dates(self) -> list[int]:
         """Date indices that are left, in the given order."""
         return [date.index for date in self._dates]
+
+    def use(self, windows: Mapping[str, Windows]) -> None:
+        """Go on with the same windows on another device."""
+        self.windows = dict(windows)
+        self._statistics.clear()
 
     def digest(self) -> str:
         """Hash of dates, stocks, labels and tensor specs: what two trainings must share to be the same one.
@@ -149,6 +180,7 @@ class SampleSet:
         return combine(
             [
                 specs,
+                *([self.exposures.digest()] if self.exposures is not None else []),
                 *(
                     content_hash(part.tobytes())
                     for part in (np.array(self.dates), starts, np.concatenate(eligible), self._column, self._label)
@@ -177,8 +209,9 @@ class SampleSet:
             sizes = [date.samples.stop - date.samples.start for date in chosen]
             ends = np.cumsum(sizes).tolist()
             samples = np.concatenate([np.arange(date.samples.start, date.samples.stop) for date in chosen])
+            date_index = np.repeat([date.index for date in chosen], sizes)
             yield Batch(
-                date_index=np.repeat([date.index for date in chosen], sizes),
+                date_index=date_index,
                 columns=self._column[samples],
                 samples=samples,
                 parts=tuple(slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True)),
@@ -187,6 +220,8 @@ class SampleSet:
                     for name in tensors
                 },
                 label=torch.from_numpy(self._label[samples]).to(device),
+                is_top_half=torch.from_numpy(self._is_top_half[samples]).to(device),
+                exposures=self._exposures_of(date_index, self._column[samples], device),
             )
 
     def shuffled(
@@ -207,7 +242,17 @@ class SampleSet:
                 kept = {self._dates[w].index: self._kept(name, self._dates[w]) for w in np.unique(which).tolist()}
                 inputs[name] = self.windows[name].rows(date_index, columns, kept, position).to(device)
             label = torch.from_numpy(self._label[samples]).to(device)
-            yield Batch(date_index, columns, samples, (slice(0, len(samples)),), inputs, label)
+            is_top_half = torch.from_numpy(self._is_top_half[samples]).to(device)
+            yield Batch(date_index, columns, samples, (slice(0, len(samples)),), inputs, label, is_top_half,
+                        self._exposures_of(date_index, columns, device))
+
+    def largest_batch(self, dates_per_batch: int) -> int:
+        """Stocks of the largest batch of so many whole dates."""
+        sizes = sorted((date.samples.stop - date.samples.start for date in self._dates), reverse=True)
+        return sum(sizes[:dates_per_batch])
+
+    def _exposures_of(self, date_index: IntArray, columns: IntArray, device: torch.device) -> Tensor | None:
+        return None if self.exposures is None else torch.from_numpy(self.exposures.of(date_index, columns)).to(device)
 
     def _window(self, name: str, date: _Date, device: torch.device, memory: Tensor | None) -> Tensor:
         statistics = self._kept(name, date).take(self._position[date.samples])
@@ -215,7 +260,7 @@ class SampleSet:
 
     def _memory(self, tensors: Sequence[str], n_dates: int) -> dict[tuple[str, int], Tensor]:
         """Room for the largest cross-section, by tensor and place in the batch."""
-        largest = max(date.samples.stop - date.samples.start for date in self._dates)
+        largest = self.largest_batch(1)
         sizes = {name: self.windows[name].spec.n_steps * self.windows[name].spec.n_fields * largest for name in tensors}
         return {(name, i): torch.empty(sizes[name], device=self.windows[name].device) for name in tensors for i in range(n_dates)}
 
@@ -231,11 +276,15 @@ def _joined(windows: list[Tensor]) -> Tensor:
     return windows[0] if len(windows) == 1 else torch.cat(windows, dim=2)
 
 
-def _check_axes(windows: Mapping[str, Windows], universe_DS: BoolArray, labels_DS: npt.NDArray[np.floating]) -> None:
+def _check_axes(
+    windows: Mapping[str, Windows], universe_DS: BoolArray, labels_DS: npt.NDArray[np.floating], exposures: Exposures | None
+) -> None:
     if not windows:
         raise InvalidSpec(sentence("no tensor", where="SampleSet", next_step="Pass the windows of at least one tensor."))
     expected = {name: (window.n_dates, window.n_stocks) for name, window in windows.items()}
     shapes = {**expected, "universe": universe_DS.shape, "labels": labels_DS.shape}
+    if exposures is not None:
+        shapes["exposures"] = exposures.shape
     if len(set(shapes.values())) > 1:
         raise Misaligned(
             sentence(

@@ -15,6 +15,8 @@ from alpha_pipeline.features.windows import BoolArray, IntArray, Windows, common
 from alpha_pipeline.models.contract import Network, NetworkConfig
 from alpha_pipeline.training.device import memory_advice
 from alpha_pipeline.training.ensemble import ensemble_score
+from alpha_pipeline.training.exposures import Exposures, present
+from alpha_pipeline.training.losses import score_of
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -49,24 +51,43 @@ def trained_networks(config: NetworkConfig, weights: Sequence[Mapping[str, Tenso
 
 
 def score_date(
-    networks: Sequence[Network], windows: Mapping[str, Windows], universe_S: BoolArray, date_index: int, device: torch.device
+    networks: Sequence[Network],
+    windows: Mapping[str, Windows],
+    universe_S: BoolArray,
+    date_index: int,
+    device: torch.device,
+    exposures: Exposures | None = None,
 ) -> DateScores:
     """Scores of one date. Only rows up to ``date_index`` are read, and the universe of that date.
+
+    The networks see the whole cross-section at once. Of factors, a member's prediction is their combined score. ``exposures`` are
+    read by networks that need them: a stock without is left out and counted as "no exposures", and has helped, as in training, to
+    standardize the windows of the others.
 
     Raises :class:`InvalidSpec` without a network, :class:`MissingData` for a tensor that the networks need and ``windows`` lacks,
     :class:`Misaligned` for a universe of another length, :class:`NotEnoughData` when the device's memory does not suffice.
     """
     used = _windows_of(networks, windows, universe_S)
     columns, excluded = common_columns(used, date_index, universe_S)
+    kept: IntArray | None = None
+    needs_exposures = networks[0].config.needs_exposures
+    if needs_exposures:
+        if exposures is None:
+            raise MissingData(sentence("the networks need exposures", where="score_date", next_step="Name them in the model's 'exposures'."))
+        kept = np.flatnonzero(exposures.known(date_index)[columns])
+        excluded = {**excluded, "no exposures": len(columns) - len(kept)}
+    scored = columns if kept is None else columns[kept]
     members = np.full((len(networks), len(universe_S)), np.nan, dtype=np.float32)
-    if len(columns) > 0:
+    if len(scored) > 0:
         with (
             memory_advice(f"scoring date index {date_index} on {device}", "Score on the CPU, or leave the panel in host memory."),
             torch.no_grad(),
         ):
-            inputs = {name: window.window(date_index, columns).to(device) for name, window in used.items()}
+            inputs = {name: _window(window, date_index, columns, kept).to(device) for name, window in used.items()}
+            if needs_exposures and exposures is not None:
+                inputs["exposures"] = present(torch.from_numpy(exposures.of(date_index, scored)).to(device))
             for at, network in enumerate(networks):
-                members[at, columns] = network.eval()(inputs).float().cpu().numpy()
+                members[at, scored] = score_of(network.eval()(inputs)).float().cpu().numpy()
     return DateScores(date_index, ensemble_score(members).astype(np.float32), members, excluded)
 
 
@@ -76,10 +97,18 @@ def score_dates(
     universe_DS: BoolArray,
     dates: Sequence[int] | IntArray,
     device: torch.device,
+    exposures: Exposures | None = None,
 ) -> Iterator[DateScores]:
     """Scores of many dates, one after another, as for :func:`score_date`."""
     for date_index in dates:
-        yield score_date(networks, windows, universe_DS[int(date_index)], int(date_index), device)
+        yield score_date(networks, windows, universe_DS[int(date_index)], int(date_index), device, exposures)
+
+
+def _window(windows: Windows, date_index: int, columns: IntArray, kept: IntArray | None) -> Tensor:
+    """Windows standardized over ``columns``, of the positions ``kept`` of them (all, if None)."""
+    if kept is None:
+        return windows.window(date_index, columns)
+    return windows.window(date_index, columns[kept], windows.statistics(date_index, columns).take(kept))
 
 
 def _windows_of(networks: Sequence[Network], windows: Mapping[str, Windows], universe_S: BoolArray) -> dict[str, Windows]:

@@ -1,7 +1,7 @@
-"""What a member of an ensemble leaves on disk: its state after every epoch, and its result.
+"""What an ensemble leaves on disk: one file with the state of all its members after every epoch, and one result per member.
 
 A state holds all that the next epoch depends on: current weights, Adam's moments, the best weights so far, the history, and the
-position (stage, epoch). Random numbers need no state: each epoch draws from a generator seeded by (seed, stage, epoch).
+position (stage, epoch). Random numbers need no state: each epoch draws from a generator seeded by (stage, epoch).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from alpha_pipeline.errors import ManifestMismatch, sentence
@@ -26,7 +25,8 @@ class EpochRow:
 
     ``epoch`` counts from 1 within its stage. ``train_loss`` is the mean over the epoch's dates, in train mode, while the
     weights move; ``valid_*`` are means over the validation dates after the epoch (None where undefined, e.g. equal scores for
-    all stocks).
+    all stocks). ``seconds`` is the member's share of the training pass, in which the members of an ensemble go together: over
+    members and epochs it adds up to the time that passed. ``samples_per_second`` is the number of samples over that share.
     """
 
     stage: str
@@ -70,19 +70,27 @@ class TrainingState:
 _SCALARS = ("stage", "epoch", "best_epoch", "best_metric", "best_epochs", "best_metrics")
 
 
-def save_state(path: Path, state: TrainingState, fingerprint: Mapping[str, str]) -> None:
-    """Replace the state file in one step."""
-    tensors = {f"weights/{name}": tensor for name, tensor in state.weights.items()}
-    tensors |= {f"best/{name}": tensor for name, tensor in (state.best_weights or {}).items()}
-    tensors |= {f"adam/{at}/{name}": tensor for at, moments in state.optimizer.items() for name, tensor in moments.items()}
-    facts = {name: getattr(state, name) for name in _SCALARS}
-    write_tensors(path, tensors, {**facts, "history": [asdict(row) for row in state.history], "fingerprint": dict(fingerprint)})
+def save_states(path: Path, states: Mapping[int, TrainingState], fingerprint: Mapping[str, str]) -> None:
+    """Replace the state file of the members, by seed, in one step."""
+    tensors: dict[str, Tensor] = {}
+    facts: dict[str, Any] = {}
+    for seed, state in states.items():
+        tensors |= {f"{seed}/weights/{name}": tensor for name, tensor in state.weights.items()}
+        tensors |= {f"{seed}/best/{name}": tensor for name, tensor in (state.best_weights or {}).items()}
+        tensors |= {f"{seed}/adam/{at}/{name}": tensor for at, moments in state.optimizer.items() for name, tensor in moments.items()}
+        facts[str(seed)] = {name: getattr(state, name) for name in _SCALARS} | {"history": [asdict(row) for row in state.history]}
+    write_tensors(path, tensors, {"members": facts, "fingerprint": dict(fingerprint)})
 
 
-def load_state(path: Path, fingerprint: Mapping[str, str]) -> TrainingState:
-    """The state of an interrupted training. Raises :class:`ManifestMismatch` when it is that of another one."""
+def load_states(path: Path, fingerprint: Mapping[str, str]) -> dict[int, TrainingState]:
+    """The states of an interrupted training by seed. Raises :class:`ManifestMismatch` when they are those of another one."""
     tensors, facts = read_tensors(path)
     _check(path, facts["fingerprint"], fingerprint)
+    # JSON sorted the seeds as text
+    return {seed: _state(_below(f"{seed}/", tensors), facts["members"][str(seed)]) for seed in sorted(map(int, facts["members"]))}
+
+
+def _state(tensors: Weights, facts: Mapping[str, Any]) -> TrainingState:
     optimizer: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("adam/"):
@@ -123,11 +131,6 @@ def load_result(path: Path, fingerprint: Mapping[str, str]) -> MemberResult:
 def cpu_copy(weights: Mapping[str, Tensor]) -> Weights:
     """Weights that later training steps cannot change."""
     return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
-    """The optimizer's tensors by parameter number."""
-    return {at: dict(moments) for at, moments in optimizer.state_dict()["state"].items()}
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> Weights:

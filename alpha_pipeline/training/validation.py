@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy.typing as npt
 from torch import Tensor
 
 from alpha_pipeline.cross_section import rank, zscore
-from alpha_pipeline.training.losses import Loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,16 +22,25 @@ class Validation:
     rank_ic: float | None
 
 
-def validate(scores_by_date: Iterable[tuple[Tensor, Tensor]], loss: Loss) -> Validation:
-    """Loss, IC and RankIC of (score, label) pairs, one pair of (N,) tensors per date. Correlations are computed in float64."""
-    losses, ics, rank_ics = [], [], []
-    for score_N, label_N in scores_by_date:
-        losses.append(loss(score_N, label_N).item())
+class ValidationDates:
+    """Collects the dates of one epoch of one member."""
+
+    def __init__(self) -> None:
+        self._losses: list[float] = []
+        self._ics: list[float | None] = []
+        self._rank_ics: list[float | None] = []
+
+    def add(self, score_N: Tensor, label_N: Tensor, loss: Tensor) -> None:
+        """One date. Correlations are computed in float64."""
+        self._losses.append(loss.item())
         score, label = score_N.double().cpu().numpy(), label_N.double().cpu().numpy()
-        ics.append(correlation(score, label))
+        self._ics.append(correlation(score, label))
         # the rank function refuses infinities; a score that is not finite has no rank either
-        rank_ics.append(correlation(rank(score), rank(label)) if np.isfinite(score).all() else None)
-    return Validation(float(np.mean(losses)), _mean(ics), _mean(rank_ics))
+        self._rank_ics.append(correlation(rank(score), rank(label)) if np.isfinite(score).all() else None)
+
+    def means(self) -> Validation:
+        """Means over the dates so far."""
+        return Validation(float(np.mean(self._losses)), _mean(self._ics), _mean(self._rank_ics))
 
 
 def correlation(x: FloatArray, y: FloatArray) -> float | None:

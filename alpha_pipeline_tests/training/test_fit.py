@@ -16,7 +16,7 @@ import torch
 from alpha_pipeline import progress
 from alpha_pipeline.errors import BadInput, InvalidSpec, ManifestMismatch, NotEnoughData, UnknownName
 from alpha_pipeline.training.checkpoint import weights_hash
-from alpha_pipeline.training.fit import TrainingSpec, train_model
+from alpha_pipeline.training.fit import STATE_FILE, TrainingSpec, train_model
 from alpha_pipeline.training.losses import LOSSES
 from alpha_pipeline.training.resume import MemberResult
 
@@ -173,7 +173,7 @@ class TestProperties:
             [sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120
         )
         assert done.returncode == -signal.SIGKILL, done.stderr
-        assert [p.name for p in (tmp_path / "killed").iterdir()] == ["member_0.state.safetensors"]
+        assert [p.name for p in (tmp_path / "killed").iterdir()] == [STATE_FILE]
         epochs = []
         (resumed,) = train(market, tiny, tmp_path / "killed", on_epoch=lambda seed, row: epochs.append(row.epoch))
         assert same(resumed, undisturbed)
@@ -210,6 +210,9 @@ class TestErrors:
             ("grad_clip", -1.0),
             ("metric", "icir"),
             ("batch_mode", "random"),
+            ("top_half_weight", 0.0),
+            ("correlation_penalty", -0.1),
+            ("precision", "float16"),
         ],
     )
     def test_settings(self, setting: str, value: Any) -> None:
