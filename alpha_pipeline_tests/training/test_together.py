@@ -228,8 +228,9 @@ class TestStacked:
         for a, b in zip(stacked, plain, strict=True):
             assert differences(a, b) < 1e-4
 
-    def test_the_fused_kernel_falls_back_and_says_so(self, tmp_path: Path, caplog: Any) -> None:
-        pytest.importorskip("numba")
+    def test_a_network_without_a_vmap_rule_falls_back_and_says_so(self, tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        fused = pytest.importorskip("alpha_pipeline.models.recurrent.fused", exc_type=ImportError)
+        monkeypatch.delattr(fused._Fused, "vmap")
         spec = TrainingSpec(max_epochs=1)
         stacked = train_model(GruDaily(), *gru_market(), spec, (0, 1), tmp_path / "stacked", CPU, members="stacked")
         assert "members train one by one: this network cannot be stacked on cpu" in caplog.text
