@@ -90,7 +90,7 @@ def worlds(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
         # the page prints how long training took; that is the one thing in it that may differ
         patch.setattr(reports, "history_frame", lambda checkpoint: training.history_frame(checkpoint).assign(seconds=0.0, samples_per_second=0.0))
         results = ("Factor tests", "Backtest", "Report")
-        run_steps(altered, END, ("Raw", "Train", "Scores", "Rebalance"))
+        run_steps(altered, END, ("Raw", "Risk", "Train", "Scores", "Rebalance"))
         for resource in (plain, altered):
             run_steps(resource, T, results)
         yield Worlds(plain.workspace(), altered.workspace())
@@ -144,8 +144,8 @@ class TestEveryAsset:
         assert later <= set(differing(plain, altered))
 
     def test_an_asset_of_an_unknown_kind_is_an_error(self, worlds):
-        with pytest.raises(UnknownAssetError, match="'risk/covariance'"):
-            fingerprints(worlds.plain, "risk/covariance")
+        with pytest.raises(UnknownAssetError, match="'risk/tail_risk'"):
+            fingerprints(worlds.plain, "risk/tail_risk")
 
     def test_panels_match_their_checksums(self, worlds):
         for work in (worlds.plain, worlds.altered):

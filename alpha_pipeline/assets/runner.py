@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from alpha_pipeline.assets.partitions import half_year_key, period_name
+from alpha_pipeline.assets.risk import RISK_ASSETS
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.pipeline.ingest import ORDER
@@ -144,7 +145,8 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     tables = tuple(t for t in ORDER if t in work.source.describe().tables)
     panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])]
     labels = sorted({f"labels/{model.label.name}" for model in spec.models})
-    steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
+    steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end),
+             Step("Risk model", RISK_ASSETS, plan.history[0], plan.end)]
     for model in spec.models:
         for period in plan.periods:
             key = half_year_key(period.name)

@@ -61,12 +61,12 @@ def factor_covariance(returns: FloatArray) -> FactorCovariance:
     spread = np.sqrt(np.diag(slow))
     flat = spread == 0
     scale = np.where(flat, 1.0, spread)
-    correlation = slow / scale[:, None] / scale
+    correlation = slow / np.outer(scale, scale)
     correlation[flat, flat] = 1.0
     correlation, n_floored = floor_eigenvalues(correlation)
     sigma = np.sqrt(np.diag(quick))
     values = np.full((len(has), len(has)), np.nan)
-    values[np.ix_(has, has)] = correlation * sigma[:, None] * sigma
+    values[np.ix_(has, has)] = correlation * np.outer(sigma, sigma)
     return FactorCovariance(values, has, n_floored)
 
 
@@ -106,5 +106,5 @@ def floor_eigenvalues(correlation: FloatArray, floor: float = EIGENVALUE_FLOOR) 
         return correlation, 0
     raised = (vectors * np.maximum(eigenvalues, floor)) @ vectors.T
     scale = np.sqrt(np.diag(raised))
-    result = raised / scale[:, None] / scale
+    result = raised / np.outer(scale, scale)
     return (result + result.T) / 2.0, n_low

@@ -4,8 +4,8 @@ Arrays are (S, T): a stock's sessions lie side by side in memory, the last colum
 its close. Every sum over a window is a weighted product along that axis (``einsum``), so a stock's figure depends on its own row
 alone: neither other stocks, nor the number of threads, nor the history before the window change a bit of it.
 
-A descriptor needs ``MIN_COVERAGE`` of the *weight* of its window: of 252 sessions with a half-life of 63 the latest 75 carry 60 %,
-of 504 with 126 the latest 150; windows without decay (CMRA, turnover) need 60 % of their sessions. Less gives NaN.
+A descriptor needs ``MIN_COVERAGE`` of the *weight* of its window: of 252 sessions with a half-life of 63 the latest 76 carry 60 %,
+of 504 with 126 the latest 151; windows without decay (CMRA, turnover) need 60 % of their sessions. Less gives NaN.
 Returns are not reduced by a risk-free rate, which is the same for all stocks.
 """
 

@@ -54,9 +54,9 @@ class ReportBook:
                 self._year[columns[newer], slot] = year[rows[0]]
                 self._annual[columns[newer], slot] = annual[newer]
 
-    def at(self, date: str | np.datetime64, columns: IntArray) -> Known:
+    def at(self, date: str, columns: IntArray) -> Known:
         """What is known of ``columns`` on ``date`` from the reports taken in so far."""
-        today = int(np.datetime64(date, "D").astype(np.int64))
+        today = int(np.array(date, dtype="datetime64[D]").astype(np.int64))
         is_fresh = today - self._period[columns] <= MAX_AGE_DAYS
         figures = np.where(is_fresh[:, None], self._figures[columns], np.nan)
         year_ends = (self._year[columns] + 1 - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) - 1
