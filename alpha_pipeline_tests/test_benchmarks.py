@@ -17,7 +17,7 @@ from alpha_pipeline.features.tensors import DAILY
 from alpha_pipeline.markets import MarketConfig, SimulatedSettings
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
-from benchmarks import factor_tests, linear_factors, optimizer, panels, recovery, recovery_tables, run_all, training_step, windows
+from benchmarks import factor_tests, linear_factors, optimizer, panels, recovery, recovery_tables, risk_model, run_all, training_step, windows
 from benchmarks.recovery import Measured
 
 TOY = MarketConfig("toy", "simulated", dt.date(2023, 3, 1), dt.date(2023, 7, 31), SimulatedSettings(40, 11))
@@ -39,6 +39,15 @@ class TestExamples:
     def test_panels(self, tmp_path: Path) -> None:
         median = panels.measure(tmp_path, 30, 4, 1)
         assert set(median) > {"panel, every value", "append one date"}
+
+    def test_risk_model(self, tmp_path: Path) -> None:
+        assert all(milliseconds > 0 for milliseconds in risk_model.speed(120, 2).values())
+        table = risk_model.recovery(tmp_path, replace(TOY.simulated, n_stocks=150), dt.date(2023, 3, 1), dt.date(2023, 7, 31))
+        found = table.set_index("planted")
+        assert list(found.index) == list(risk_model.PAIRS)
+        # 150 names are few; with the market's own exposures the regression still finds what was planted
+        assert (found["with planted exposures"] > 0.6).all()
+        assert found.loc["size", "correlation"] > 0.6
 
     def test_factor_tests(self, capsys: pytest.CaptureFixture[str]) -> None:
         factor_tests.main(n_stocks=200, n_dates=12, n_repeats=1)
