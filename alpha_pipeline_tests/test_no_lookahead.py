@@ -23,7 +23,7 @@ from alpha_pipeline.assets import runner
 from alpha_pipeline.definitions import build_definitions
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.market.schema import TABLES
-from alpha_pipeline.pipeline import factors, ingest, panels, portfolios, reports, training
+from alpha_pipeline.pipeline import factors, ingest, panels, portfolios, reports, risk_exposures, training
 from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.resources.market import MarketResource
@@ -197,6 +197,14 @@ class TestPlantedLookAhead:
         honest = factors._log_cap
         monkeypatch.setattr(factors, "_log_cap", lambda opened, start, stop: honest(opened, start + 1, stop + 1)[:, : len(opened.axis)])
         first, second = self._remade(worlds, monkeypatch, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
+        assert not first.equals(second)
+
+    def test_exposures_with_the_next_capitalization(self, worlds, monkeypatch):
+        first, second = self._remade(worlds, monkeypatch, lambda work: risk_exposures.make_exposures(work, [T]))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
+        honest = risk_exposures._cap
+        monkeypatch.setattr(risk_exposures, "_cap", lambda opened, start, stop: honest(opened, start + 1, stop + 1)[:, : len(opened.axis)])
+        first, second = self._remade(worlds, monkeypatch, lambda work: risk_exposures.make_exposures(work, [T]))
         assert not first.equals(second)
 
     def test_scores_from_windows_that_end_a_day_late(self, worlds, monkeypatch):
