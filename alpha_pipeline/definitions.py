@@ -11,6 +11,7 @@ from alpha_pipeline.assets.market import market_assets
 from alpha_pipeline.assets.partitions import market_axes
 from alpha_pipeline.assets.portfolios import portfolio_assets
 from alpha_pipeline.assets.reports import report_asset
+from alpha_pipeline.assets.risk import RISK_ASSETS, risk_assets, risk_check_assets
 from alpha_pipeline.assets.schedules import schedules
 from alpha_pipeline.assets.signals import signal_assets
 from alpha_pipeline.assets.stored_checks import checks_job, stored_check_assets
@@ -34,20 +35,20 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
     tables = tuple(t for t in ORDER if t in described.tables)
     features = feature_assets(axes, tables, parts.labels)
     feature_names = [key.to_user_string() for asset in features for key in asset.keys]
-    daily = daily_job(tables, feature_names, parts.experiments)
+    daily = daily_job(tables, [*feature_names, *RISK_ASSETS], parts.experiments)
     weekly = weekly_job(parts.experiments)
     retrain = retrain_job(parts.experiments)
     panels = ["status", "daily", *(["intraday_15m"] if "intraday_bars" in tables else [])]
     checks = checks_job([*tables, "universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])])
     return dg.Definitions(
         assets=[
-            market_assets(axes, described), *features,
+            market_assets(axes, described), *features, *risk_assets(axes, tables),
             *(asset for model in parts.models for asset in model_assets(axes, model, tables)),
             *(asset for signal, test, universes in parts.signals for asset in signal_assets(axes, signal, test, universes)),
             *(asset for portfolio in parts.portfolios for asset in portfolio_assets(axes, portfolio)),
             *(report_asset(spec) for spec in parts.experiments),
         ],
-        asset_checks=stored_check_assets(axes, tables, panels),
+        asset_checks=[*stored_check_assets(axes, tables, panels), *risk_check_assets()],
         jobs=[job for job in (daily, weekly, retrain, checks) if job is not None],
         schedules=schedules(source.calendar, daily, weekly, retrain, [model.name for model in parts.models]),
         resources={"market": resource or MarketResource(market=market), "compute": ComputeResource()},

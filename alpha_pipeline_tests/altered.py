@@ -289,6 +289,7 @@ def _bundle(work: Workspace, asset: str) -> Prints:
 _KINDS: tuple[tuple[str, Callable[[Workspace, str], Prints]], ...] = (
     (rf"{'|'.join(TABLES)}", _table_prints),
     (rf"{'|'.join(PANEL_ASSETS)}|labels/\w+", _panel_asset),
+    (r"risk/(?:exposures|factor_returns|specific_returns|covariance|specific)", _table_prints),
     (r"models/\w+/training_set", _training_set),
     (r"models/\w+/checkpoint", _checkpoint),
     (r"models/\w+/scores|signals/\w+/factor", _table_prints),

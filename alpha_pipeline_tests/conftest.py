@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import dagster as dg
 
 from alpha_pipeline.assets import runner
+from alpha_pipeline.assets.risk import RISK_ASSETS
 from alpha_pipeline.definitions import build_definitions
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
@@ -47,6 +48,12 @@ class Run:
     plan: RunPlan
 
 
+def all_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> list[runner.Step]:
+    """The experiment's steps, and the market's risk model after its panels: every asset of the graph gets its values."""
+    first, *others = runner.experiment_steps(spec, plan, work)
+    return [first, runner.Step("Risk model", RISK_ASSETS, plan.history[0], plan.end), *others]
+
+
 def run_on(root: Path, instance: dg.DagsterInstance, resource: MarketResource | None = None, spec: ExperimentSpec = TINY,
            end: str | None = None) -> Run:
     """Run an experiment on the small market below ``root`` through Dagster, step by step as the command line does."""
@@ -54,7 +61,7 @@ def run_on(root: Path, instance: dg.DagsterInstance, resource: MarketResource | 
     defs = build_definitions(CI_MARKET, [spec], used)
     work = used.workspace()
     plan = plan_run(spec, work.calendar, end=end)
-    runner.run_experiment(defs, instance, runner.experiment_steps(spec, plan, work), lambda number, step: None)
+    runner.run_experiment(defs, instance, all_steps(spec, plan, work), lambda number, step: None)
     return Run(work, defs, instance, spec, plan)
 
 

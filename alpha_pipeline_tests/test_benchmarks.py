@@ -26,6 +26,7 @@ from benchmarks import (
     panels,
     recovery,
     recovery_tables,
+    risk_model,
     run_all,
     training_step,
     windows,
@@ -51,6 +52,15 @@ class TestExamples:
     def test_panels(self, tmp_path: Path) -> None:
         median = panels.measure(tmp_path, 30, 4, 1)
         assert set(median) > {"panel, every value", "append one date"}
+
+    def test_risk_model(self, tmp_path: Path) -> None:
+        assert all(milliseconds > 0 for milliseconds in risk_model.speed(120, 2).values())
+        table = risk_model.recovery(tmp_path, replace(TOY.simulated, n_stocks=150), dt.date(2023, 3, 1), dt.date(2023, 7, 31))
+        found = table.set_index("planted")
+        assert list(found.index) == list(risk_model.PAIRS)
+        # 150 names are few: standard errors are as large as the smaller planted returns
+        assert (found["with planted exposures"] > 0.4).all()
+        assert found.loc["size", "correlation"] > 0.6
 
     def test_factor_tests(self, capsys: pytest.CaptureFixture[str]) -> None:
         factor_tests.main(n_stocks=200, n_dates=12, n_repeats=1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from alpha_pipeline.assets.risk import RISK_ASSETS
 from alpha_pipeline.definitions import build_definitions
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments import EXPERIMENTS
@@ -24,7 +25,7 @@ SNAPSHOT = Path(__file__).parent / "golden" / "asset_graph.json"
 UPDATE = "python -m alpha_pipeline_tests.test_definitions"
 
 # The method from left to right; an asset depends on its own group and on those before it.
-GROUPS = ("market", "features", "training", "scores", "factors", "factor_tests", "portfolios", "backtests", "attribution", "reports")
+GROUPS = ("market", "features", "risk", "training", "scores", "factors", "factor_tests", "portfolios", "backtests", "attribution", "reports")
 
 
 def graph_of(market: str, experiments: list[ExperimentSpec] | None = None) -> dg.AssetGraph:
@@ -73,7 +74,7 @@ class TestLoads:
 
     def test_a_market_without_experiments_still_ingests(self):
         keys = {key.to_user_string() for key in graph_of("ci", []).get_all_asset_keys()}
-        assert keys == {*TABLES, "universe", "daily_panel", "intraday_15m_panel"}
+        assert keys == {*TABLES, "universe", "daily_panel", "intraday_15m_panel", *RISK_ASSETS}
 
     def test_jobs_and_schedules(self):
         repository = build_definitions("ci", [DEMO]).get_repository_def()

@@ -23,7 +23,7 @@ from alpha_pipeline.assets import runner
 from alpha_pipeline.definitions import build_definitions
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.market.schema import TABLES
-from alpha_pipeline.pipeline import factors, ingest, panels, portfolios, reports, training
+from alpha_pipeline.pipeline import factors, ingest, panels, portfolios, reports, risk_exposures, training
 from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.resources.market import MarketResource
@@ -39,7 +39,7 @@ from alpha_pipeline_tests.altered import (
     panel_names,
     up_to,
 )
-from alpha_pipeline_tests.conftest import CI_MARKET, TINY, TINY_MODEL, Run
+from alpha_pipeline_tests.conftest import CI_MARKET, TINY, TINY_MODEL, Run, all_steps
 
 T = "2023-08-04"  # a Friday in the middle of the out-of-sample range: a week's signal is decided at its close
 END = "2023-08-18"  # ten sessions on: labels of samples formed at t have been realized
@@ -72,7 +72,7 @@ class Worlds:
 def run_steps(resource: MarketResource, end: str, select: tuple[str, ...] = ()) -> None:
     """The steps of the tiny experiment up to ``end`` on a store; ``select`` takes those whose title starts so."""
     work = resource.workspace()
-    steps = runner.experiment_steps(TINY, plan_run(TINY, work.calendar, end=end), work)
+    steps = all_steps(TINY, plan_run(TINY, work.calendar, end=end), work)
     chosen = [step for step in steps if not select or step.title.startswith(select)]
     with dg.DagsterInstance.ephemeral() as instance:
         runner.run_experiment(build_definitions(CI_MARKET, [TINY], resource), instance, chosen, lambda number, step: None)
@@ -90,7 +90,7 @@ def worlds(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
         # the page prints how long training took; that is the one thing in it that may differ
         patch.setattr(reports, "history_frame", lambda checkpoint: training.history_frame(checkpoint).assign(seconds=0.0, samples_per_second=0.0))
         results = ("Factor tests", "Backtest", "Report")
-        run_steps(altered, END, ("Raw", "Train", "Scores", "Rebalance"))
+        run_steps(altered, END, ("Raw", "Risk", "Train", "Scores", "Rebalance"))
         for resource in (plain, altered):
             run_steps(resource, T, results)
         yield Worlds(plain.workspace(), altered.workspace())
@@ -144,8 +144,8 @@ class TestEveryAsset:
         assert later <= set(differing(plain, altered))
 
     def test_an_asset_of_an_unknown_kind_is_an_error(self, worlds):
-        with pytest.raises(UnknownAssetError, match="'risk/covariance'"):
-            fingerprints(worlds.plain, "risk/covariance")
+        with pytest.raises(UnknownAssetError, match="'risk/tail_risk'"):
+            fingerprints(worlds.plain, "risk/tail_risk")
 
     def test_panels_match_their_checksums(self, worlds):
         for work in (worlds.plain, worlds.altered):
@@ -197,6 +197,14 @@ class TestPlantedLookAhead:
         honest = factors._log_cap
         monkeypatch.setattr(factors, "_log_cap", lambda opened, start, stop: honest(opened, start + 1, stop + 1)[:, : len(opened.axis)])
         first, second = self._remade(worlds, monkeypatch, lambda work: factors.make_factors(work, TINY.signals[0], [T]))
+        assert not first.equals(second)
+
+    def test_exposures_with_the_next_capitalization(self, worlds, monkeypatch):
+        first, second = self._remade(worlds, monkeypatch, lambda work: risk_exposures.make_exposures(work, [T]))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
+        honest = risk_exposures._cap
+        monkeypatch.setattr(risk_exposures, "_cap", lambda opened, start, stop: honest(opened, start + 1, stop + 1)[:, : len(opened.axis)])
+        first, second = self._remade(worlds, monkeypatch, lambda work: risk_exposures.make_exposures(work, [T]))
         assert not first.equals(second)
 
     def test_scores_from_windows_that_end_a_day_late(self, worlds, monkeypatch):

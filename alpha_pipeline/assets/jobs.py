@@ -11,7 +11,7 @@ IN_PROCESS = dg.in_process_executor
 
 
 def daily_job(raw: Sequence[str], features: Sequence[str], experiments: Sequence[ExperimentSpec]) -> AssetJob | None:
-    """After the close: ingest and check the date's tables, extend the panels, score, make factors.
+    """After the close: ingest and check the date's tables, extend the panels and the risk model, score, make factors.
 
     A blocking check that fails keeps everything downstream of its table from starting.
     """

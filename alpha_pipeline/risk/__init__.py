@@ -1,1 +1,1 @@
-"""A compact risk model: price-volume styles, industries, and daily factor returns by restricted regression."""
+"""Risk model: styles (compact price-volume ones and the ten of CNE5), factor returns, covariance, specific risk."""

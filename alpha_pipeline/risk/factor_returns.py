@@ -37,6 +37,7 @@ class FactorReturns:
         spread), or the whole date has no regression (the first one, or too few stocks).
     specific : (D, S) r − exposures · f for every stock with a return and exposures, in the regression or not; NaN otherwise.
     r_squared : (D,) weighted, about the weighted mean. n_stocks : (D,) stocks regressed.
+    condition : (D,) condition number of the weighted regression, its columns brought to one scale; NaN without a regression.
     dropped : one entry per date: names of the factors that dropped out; all names where there was no regression.
     """
 
@@ -46,6 +47,7 @@ class FactorReturns:
     specific: FloatArray
     r_squared: FloatArray
     n_stocks: IntArray
+    condition: FloatArray
     dropped: tuple[tuple[str, ...], ...]
 
     @property
@@ -95,39 +97,69 @@ def estimate_factor_returns(
     names = (COUNTRY, *industry_names, *style_names)
     values = np.full((n_dates, len(names)), np.nan)
     specific = np.full(returns.shape, np.nan)
-    r_squared = np.full(n_dates, np.nan)
+    r_squared, condition = np.full(n_dates, np.nan), np.full(n_dates, np.nan)
     n_used = np.zeros(n_dates, dtype=np.int64)
     dropped: list[tuple[str, ...]] = [names]
-    n_industries = len(industry_names)
     for day in range(1, n_dates):
         before = day - 1
-        absent = _absent_styles(styles[before], universe[before])
-        x = styles[before][:, ~absent]
-        described = ~np.isnan(x).any(axis=1) & (industry[before] >= 0) & ~np.isnan(returns[day])
-        used = described & universe[before] & ~np.isnan(cap[before])
-        members = np.bincount(industry[before, used], minlength=n_industries)
-        n_factors = int((members > 0).sum() + x.shape[1])
-        if used.sum() <= n_factors:
+        try:
+            found = explain_day(returns[day], styles[before], industry[before], cap[before], universe[before], len(industry_names))
+        except NotEnoughData:
             dropped.append(names)
             continue
-        try:
-            portfolios = factor_portfolios(x[used], industry[before, used], cap[before, used], n_industries)
         except BadInput as error:
             raise BadInput(f"factor returns, row {day}: {error}") from error
-        f = portfolios @ returns[day, used]
-        explained = described & (members[industry[before]] > 0)
-        fitted = f[0] + f[1 + industry[before, explained]] + x[explained] @ f[1 + n_industries :]
-        specific[day, explained] = returns[day, explained] - fitted
-        kept = np.concatenate([[True], members > 0, ~absent])
-        values[day, np.concatenate([np.ones(1 + n_industries, dtype=bool), ~absent])] = f
-        values[day, ~kept] = np.nan
-        dropped.append(tuple(name for name, keep in zip(names, kept, strict=True) if not keep))
-        weight = np.sqrt(cap[before, used])
-        r, u = returns[day, used], specific[day, used]
-        total = weight @ (r - np.average(r, weights=weight)) ** 2
-        r_squared[day] = 1.0 - (weight @ u**2) / total if total > 0 else np.nan
-        n_used[day] = used.sum()
-    return FactorReturns(industry_names, style_names, values, specific, r_squared, n_used, tuple(dropped))
+        values[day], specific[day] = found.values, found.specific
+        r_squared[day], condition[day], n_used[day] = found.r_squared, found.condition, found.used.sum()
+        dropped.append(tuple(name for name, absent in zip(names, np.isnan(found.values), strict=True) if absent))
+    return FactorReturns(industry_names, style_names, values, specific, r_squared, n_used, condition, tuple(dropped))
+
+
+@dataclass(frozen=True)
+class DayReturns:
+    """Factor returns of one date: ``values`` (1 + G + K,), NaN for a factor that dropped out; ``specific`` (S,); ``used`` (S,) stocks
+    regressed; the regression's R² and condition number."""
+
+    values: FloatArray
+    specific: FloatArray
+    used: BoolArray
+    r_squared: float
+    condition: float
+
+
+def explain_day(
+    returns: FloatArray, styles: FloatArray, industry: IntArray, cap: FloatArray, universe: BoolArray, n_industries: int
+) -> DayReturns:
+    """:class:`DayReturns` of ``returns`` (S,) from styles (S, K), industry, cap and universe (S,) known at the close before.
+
+    Rules as in :func:`estimate_factor_returns`.
+
+    Raises
+    ------
+    NotEnoughData : not more stocks than factors. BadInput : redundant styles.
+    """
+    absent = _absent_styles(styles, universe)
+    x = styles[:, ~absent]
+    described = ~np.isnan(x).any(axis=1) & (industry >= 0) & ~np.isnan(returns)
+    used = described & universe & ~np.isnan(cap)
+    members = np.bincount(industry[used], minlength=n_industries)
+    n_factors = int((members > 0).sum() + x.shape[1])
+    if used.sum() <= n_factors:
+        raise NotEnoughData(sentence("not more stocks than factors", where="explain_day", got=int(used.sum()), expected=f"> {n_factors}"))
+    portfolios, condition = _portfolios(x[used], industry[used], cap[used], n_industries)
+    f = portfolios @ returns[used]
+    explained = described & (members[industry] > 0)
+    fitted = f[0] + f[1 + industry[explained]] + x[explained] @ f[1 + n_industries :]
+    specific = np.full(returns.shape, np.nan)
+    specific[explained] = returns[explained] - fitted
+    kept = np.concatenate([[True], members > 0, ~absent])
+    values = np.full(len(kept), np.nan)
+    values[np.concatenate([np.ones(1 + n_industries, dtype=bool), ~absent])] = f
+    values[~kept] = np.nan
+    weight = np.sqrt(cap[used])
+    r, u = returns[used], specific[used]
+    total = weight @ (r - np.average(r, weights=weight)) ** 2
+    return DayReturns(values, specific, used, float(1.0 - (weight @ u**2) / total) if total > 0 else float("nan"), condition)
 
 
 def factor_portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n_industries: int) -> FloatArray:
@@ -144,6 +176,11 @@ def factor_portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n
     ------
     BadInput : redundant styles. NotEnoughData : not more stocks than factors.
     """
+    return _portfolios(styles, industry, cap, n_industries)[0]
+
+
+def _portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n_industries: int) -> tuple[FloatArray, float]:
+    """:func:`factor_portfolios` and the condition number of the regression."""
     n_stocks, n_styles = styles.shape
     shares = np.bincount(industry, weights=cap, minlength=n_industries) / cap.sum()
     present = np.flatnonzero(shares > 0)
@@ -184,7 +221,7 @@ def factor_portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n
     result[1 + others] = free[1 : 1 + len(others)]
     result[1 + last] = -(shares[others] / shares[last]) @ free[1 : 1 + len(others)]
     result[1 + n_industries :] = free[1 + len(others) :]
-    return result
+    return result, float(np.linalg.cond(r))
 
 
 def _absent_styles(styles: FloatArray, universe: BoolArray) -> BoolArray:

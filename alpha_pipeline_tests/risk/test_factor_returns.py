@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 
 from alpha_pipeline.errors import BadInput, Misaligned, NotEnoughData
-from alpha_pipeline.risk.factor_returns import COUNTRY, estimate_factor_returns, factor_portfolios
+from alpha_pipeline.risk.factor_returns import COUNTRY, estimate_factor_returns, explain_day, factor_portfolios
 from alpha_pipeline.risk.industries import industry_dummies
 
 NAN = np.nan
@@ -82,6 +82,26 @@ class TestExamples:
         result = estimate_factor_returns(returns, styles, 0 * industry, cap, universe, style_names=("size", "beta"),
                                          industry_names=("a",))
         assert (result.values[1:, 1] == 0).all()
+
+
+    def test_condition_number(self):
+        """One industry, equal weights, a style of ±1: country and style are orthogonal. A style and nearly the same one again are not."""
+        n = 40
+        style, zeros, ones = np.tile([1.0, -1.0], n // 2), np.zeros(n, dtype=np.int64), np.ones(n)
+        found = explain_day(0.01 * style, style[:, None], zeros, ones, ones > 0, 1)
+        assert found.condition == pytest.approx(1)
+        assert found.values == pytest.approx([0, 0, 0.01])
+        nearly = np.column_stack([style, style + 1e-3 * np.repeat([1.0, -1.0], n // 2)])
+        assert explain_day(0.01 * style, nearly, zeros, ones, ones > 0, 1).condition == pytest.approx(2e3, rel=1e-3)
+
+    def test_one_date_equals_the_row_of_a_range(self):
+        returns, styles, industry, cap, universe = market()
+        result = estimate_factor_returns(returns, styles, industry, cap, universe, **NAMES)
+        found = explain_day(returns[3], styles[2], industry[2], cap[2], universe[2], G)
+        assert np.array_equal(found.values, result.values[3])
+        assert np.array_equal(found.specific, result.specific[3])
+        assert (found.r_squared, found.condition) == (result.r_squared[3], result.condition[3])
+        assert np.isnan(result.condition[0])
 
 
 class TestIdentities:
@@ -179,5 +199,7 @@ class TestErrors:
         _, styles, industry, cap, _ = market()
         with pytest.raises(NotEnoughData, match="not more stocks than factors"):
             factor_portfolios(styles[0, :3], industry[0, :3], cap[0, :3], G)
+        with pytest.raises(NotEnoughData, match=r"explain_day: not more stocks than factors \(got 3, expected > \d"):
+            explain_day(np.zeros(3), styles[0, :3], industry[0, :3], cap[0, :3], np.ones(3, dtype=bool), G)
         with pytest.raises(BadInput, match="a style is zero for every stock"):
             factor_portfolios(0 * styles[0], industry[0], cap[0], G)
