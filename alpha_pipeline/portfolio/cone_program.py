@@ -37,6 +37,7 @@ class _Compiled:
     at_least: cp.Constraint
     at_most: cp.Constraint
     turnover: cp.Constraint
+    risk: cp.Constraint | None
 
 
 def solve_cone(program: LinearProgram, solver: str) -> Solution:
@@ -46,7 +47,13 @@ def solve_cone(program: LinearProgram, solver: str) -> Solution:
     n_rows = len(program.labels)
     is_equal = program.row_lower == program.row_upper
     equal, ranged = _independent(program, np.flatnonzero(is_equal)), np.flatnonzero(~is_equal)
-    compiled = _compile(_Matrix.of(program.matrix[equal]), _Matrix.of(program.matrix[ranged]))
+    risk = program.risk
+    compiled = _compile(
+        _Matrix.of(program.matrix[equal]),
+        _Matrix.of(program.matrix[ranged]),
+        None if risk is None else _Matrix.of(sparse.csr_array(risk.exposures)),
+        risk is not None and risk.aversion > 0.0,
+    )
     values = {
         "alpha": program.alpha,
         "buy_cost": program.buy_cost,
@@ -60,6 +67,14 @@ def solve_cone(program: LinearProgram, solver: str) -> Solution:
         "row_upper": np.minimum(program.row_upper[ranged], 1e3),
         "turnover": min(program.turnover, _NEVER_REACHED),
     }
+    if risk is not None:
+        values |= {
+            "center": risk.center,
+            "root": risk.root.T,
+            "specific": risk.specific,
+            "risk_limit": min(risk.limit, _NEVER_REACHED),
+            "aversion": risk.aversion,
+        }
     for name, value in values.items():
         if name in compiled.parameters:
             compiled.parameters[name].value = value
@@ -80,8 +95,12 @@ def solve_cone(program: LinearProgram, solver: str) -> Solution:
     if len(ranged):
         duals[ranged] = compiled.at_most.dual_value - compiled.at_least.dual_value
     turnover_dual = float(compiled.turnover.dual_value) if np.isfinite(program.turnover) else 0.0
+    risk_dual = 0.0
+    if compiled.risk is not None and program.has_risk_limit:
+        # cp.norm(x) <= limit becomes a cone; the multiplier of its scalar side is the rate of the maximum in the limit.
+        risk_dual = float(np.ravel(compiled.risk.dual_value)[0])
     weights = polish(program, np.asarray(compiled.weights.value, dtype=float))
-    return Solution(weights, "optimal", duals * program.scale, turnover_dual * program.scale)
+    return Solution(weights, "optimal", duals * program.scale, turnover_dual * program.scale, risk_dual * program.scale)
 
 
 @dataclass(frozen=True)
@@ -114,7 +133,7 @@ class _Matrix:
 
 
 @lru_cache(maxsize=8)
-def _compile(equal_rows: _Matrix, ranged_rows: _Matrix) -> _Compiled:
+def _compile(equal_rows: _Matrix, ranged_rows: _Matrix, exposures: _Matrix | None, is_averse: bool) -> _Compiled:
     import cvxpy as cp
 
     n, n_equal, n_ranged = equal_rows.shape[1], equal_rows.shape[0], ranged_rows.shape[0]
@@ -139,9 +158,23 @@ def _compile(equal_rows: _Matrix, ranged_rows: _Matrix) -> _Compiled:
     constraints += [equal] if n_equal else []
     constraints += [at_least, at_most] if n_ranged else []
     gain = p["alpha"] @ weights - p["buy_cost"] * cp.sum(cp.pos(trade)) - p["sell_cost"] * cp.sum(cp.neg(trade))
+    risk = None
+    if exposures is not None:
+        n_factors = exposures.shape[1]
+        active, factor = cp.Variable(n), cp.Variable(n_factors)
+        p |= {"center": cp.Parameter(n, name="center"), "root": cp.Parameter((n_factors, n_factors), name="root")}
+        p |= {"specific": cp.Parameter(n, nonneg=True, name="specific"), "risk_limit": cp.Parameter(nonneg=True, name="risk_limit")}
+        parts = cp.hstack([p["root"] @ factor, cp.multiply(p["specific"], active)])
+        risk = cp.norm(parts) <= p["risk_limit"]
+        constraints += [active == weights - p["center"], factor == exposures.array().T @ active, risk]
+        if is_averse:
+            p["aversion"] = cp.Parameter(nonneg=True, name="aversion")
+            squares = cp.Variable(n + n_factors)
+            constraints.append(squares == parts)
+            gain = gain - p["aversion"] * cp.sum_squares(squares)
     problem = cp.Problem(cp.Maximize(gain), constraints)
     assert problem.is_dpp()
-    return _Compiled(problem, parameters, weights, equal, at_least, at_most, turnover)
+    return _Compiled(problem, parameters, weights, equal, at_least, at_most, turnover, risk)
 
 
 def _independent(program: LinearProgram, rows: np.ndarray) -> np.ndarray:
