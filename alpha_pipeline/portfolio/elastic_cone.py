@@ -60,7 +60,7 @@ def least_cone_slack(program: LinearProgram, kind: str, elastic: tuple[str, ...]
     ]
     for name in {*program.kinds}:
         rows = np.array([row_kind == name for row_kind in program.kinds])
-        if name not in elastic:
+        if name not in elastic or caps.get(name, np.inf) <= NOISE:
             rules += [below[rows] == 0, above[rows] == 0]
         elif name in caps:
             # The cap came from a simplex; its last digits must leave an interior.
@@ -87,4 +87,4 @@ def _value(variable: cp.Variable) -> np.ndarray:
 
 
 def _without_noise(slack: np.ndarray) -> np.ndarray:
-    return np.where(slack > NOISE, slack, 0.0)
+    return np.where(slack > 2.0 * NOISE, slack, 0.0)

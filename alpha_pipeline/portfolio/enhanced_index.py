@@ -19,23 +19,20 @@ from alpha_pipeline.portfolio.cleanup import Tidy, tidy_up
 from alpha_pipeline.portfolio.cone_program import CONE_SOLVERS
 from alpha_pipeline.portfolio.constraints import (
     AnyConstraint,
-    ConstituentFloor,
     FactorClassBound,
     FullyInvested,
-    IndustryBound,
     LongOnly,
-    MaxDeviation,
     StyleBound,
     StyleMoment,
     TrackingErrorLimit,
-    TurnoverLimit,
 )
+from alpha_pipeline.portfolio.explanation import assumptions, binding_limits, shadow_prices
 from alpha_pipeline.portfolio.linear_program import solve_highs
-from alpha_pipeline.portfolio.problem import UNKNOWN_INDUSTRY, PortfolioProblem
+from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.program import LinearProgram, Solution, assemble
 from alpha_pipeline.portfolio.reduced_program import solve_reduced
 from alpha_pipeline.portfolio.relaxation import relax
-from alpha_pipeline.portfolio.result import Binding, OptimizationResult, Relaxation
+from alpha_pipeline.portfolio.result import OptimizationResult, Relaxation
 from alpha_pipeline.portfolio.verification import TOLERANCE, violations
 
 SOLVERS = ("highs", *CONE_SOLVERS)
@@ -155,17 +152,8 @@ def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> Optimization
     program, relaxations = assemble(problem, spec.constraints, spec.buy_cost, spec.sell_cost, risk_aversion=spec.risk_aversion)
     solution = _solve(program, spec.solver)
     if solution.weights is None:
-        relaxed, gave_way = relax(problem, program, spec.constraints)
-        if gave_way and spec.on_infeasible == "raise":
-            needs = ", ".join(f"{r.constraint} {r.limit_before:g} misses by {r.amount:.4f}" for r in gave_way)
-            raise Infeasible(
-                sentence(f"infeasible: {needs}", where=problem.where, next_step="Loosen it, or set on_infeasible='relax'.")
-            )
-        program, relaxations = relaxed, relaxations + gave_way
-        solution = _solve(program, spec.solver)
-        if solution.weights is None:
-            raise _solver_failed(problem, spec, solution.status)
-    notes = _notes(problem, spec)
+        program, relaxations, solution = _relaxed(problem, spec, program, relaxations)
+    notes = assumptions(problem, spec.constraints) + ([solution.note] if solution.note else [])
     weights, excess = _verified(problem, spec, program, relaxations, solution)
     gap = certify(program, weights, solution).gap
     if spec.min_trade > 0.0 or spec.min_weight > 0.0 or spec.max_names > 0:
@@ -173,7 +161,7 @@ def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> Optimization
                     lambda found: _kept(problem, spec, program, relaxations, found))
         weights, excess, done = tidy_up(problem, program, weights, excess, tidy)
         notes += done
-    duals = _duals(program, solution)
+    duals = shadow_prices(program, solution)
     trades = weights - problem.held
     error = None if problem.risk is None else problem.risk.tracking_error(weights - problem.benchmark_weights)
     return OptimizationResult(
@@ -186,17 +174,38 @@ def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> Optimization
             - (spec.risk_aversion * error**2 if error is not None else 0.0)
         ),
         relaxations=tuple(relaxations),
-        binding=_binding(program, weights, duals),
+        binding=binding_limits(program, weights, duals),
         duals=duals,
         turnover_two_sided=float(np.abs(trades).sum()),
         max_violation=excess,
-        solver=spec.solver,
+        solver="clarabel" if solution.note else spec.solver,
         seconds=time.perf_counter() - start,
         is_first=problem.is_first,
         notes=tuple(notes),
         gap=gap,
         tracking_error=error,
     )
+
+
+def _relaxed(
+    problem: PortfolioProblem, spec: EnhancedIndexSpec, program: LinearProgram, before: list[Relaxation]
+) -> tuple[LinearProgram, list[Relaxation], Solution]:
+    """The program with the least relaxation, and its optimum; raises when the spec allows none or no solver finds it."""
+    solution = None
+    # At the least relaxation hardly a portfolio is left, and an interior-point solver may need a little more room to find it.
+    for margins in (1.0, 10.0, 100.0) if spec.needs_cone else (1.0,):
+        relaxed, gave_way = relax(problem, program, spec.constraints, margins)
+        if gave_way and spec.on_infeasible == "raise":
+            needs = ", ".join(f"{r.constraint} {r.limit_before:g} misses by {r.amount:.4f}" for r in gave_way)
+            raise Infeasible(
+                sentence(f"infeasible: {needs}", where=problem.where, next_step="Loosen it, or set on_infeasible='relax'.")
+            )
+        solution = _solve(relaxed, spec.solver)
+        if solution.weights is None:
+            continue
+        if not spec.needs_cone or _kept(problem, spec, relaxed, before + gave_way, solution) is not None:
+            return relaxed, before + gave_way, solution
+    raise _solver_failed(problem, spec, "no portfolio" if solution is None else solution.status)
 
 
 def _solve(program: LinearProgram, solver: str) -> Solution:
@@ -246,58 +255,3 @@ def _checked(
     assert solution.weights is not None
     weights = np.clip(solution.weights, program.lower, program.upper) + 0.0
     return weights, violations(problem, spec.constraints, tuple(relaxations), weights)
-
-
-def _duals(program: LinearProgram, solution: Solution) -> dict[str, float]:
-    duals = {
-        label: float(value if kind == FullyInvested.name else abs(value)) + 0.0
-        for label, kind, value in zip(program.labels, program.kinds, solution.row_duals, strict=True)
-    }
-    duals |= {TurnoverLimit.name: abs(solution.turnover_dual)} if np.isfinite(program.turnover) else {}
-    return duals | ({TrackingErrorLimit.name: abs(solution.risk_dual)} if program.has_risk_limit else {})
-
-
-def _binding(program: LinearProgram, weights: np.ndarray, duals: dict[str, float]) -> tuple[Binding, ...]:
-    """Rows and turnover within 1e-7 of a limit, and how many names sit at a bound of their weight."""
-    found = []
-    at_rows = program.matrix @ weights
-    for i, label in enumerate(program.labels):
-        for side, gap in (("lower", at_rows[i] - program.row_lower[i]), ("upper", program.row_upper[i] - at_rows[i])):
-            equality = program.row_lower[i] == program.row_upper[i]
-            if gap <= 1e-7 and not (equality and side == "lower"):
-                found.append(Binding(label, "equality" if equality else side, duals[label]))
-    if np.isfinite(program.turnover) and float(np.abs(weights - program.reference).sum()) >= program.turnover - 1e-7:
-        found.append(Binding(TurnoverLimit.name, f"two-sided {program.turnover:.6g}", duals[TurnoverLimit.name]))
-    if program.risk is not None and program.risk.tracking_error(weights) >= program.risk.limit - 1e-7:
-        found.append(Binding(TrackingErrorLimit.name, f"{program.risk.limit:.6g} a year", duals[TrackingErrorLimit.name]))
-    moving = program.upper > program.lower
-    for name, at_bound in (
-        (MaxDeviation.name, moving & (weights >= program.upper - 1e-9)),
-        (MaxDeviation.name, moving & (weights <= program.lower + 1e-9) & (program.lower > 0.0)),
-        (LongOnly.name, moving & (weights <= 1e-9)),
-        ("frozen", ~moving & (weights > 0.0)),
-    ):
-        if bool(at_bound.any()):
-            side = "upper" if bool((weights[at_bound] > program.lower[at_bound]).all()) else "lower"
-            found.append(
-                Binding(name, f"{int(at_bound.sum())} names" + (f" at the {side} bound" if name == MaxDeviation.name else ""))
-            )
-    return tuple(found)
-
-
-def _notes(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> list[str]:
-    notes = []
-    kinds = {c.name for c in spec.constraints}
-    if problem.is_first and TurnoverLimit.name in kinds:
-        notes.append("first portfolio: the turnover limit does not apply")
-    unknown = int((problem.industry == UNKNOWN_INDUSTRY).sum())
-    if unknown and IndustryBound.name in kinds:
-        notes.append(f"{unknown} names without an industry form a class of their own")
-    unscored = np.isnan(problem.alpha)
-    if bool((unscored & (problem.held > 0.0)).any()):
-        notes.append(
-            f"{int((unscored & (problem.held > 0.0)).sum())} held names without a score count as alpha 0 and are not bought"
-        )
-    if ConstituentFloor.name in kinds and bool((unscored & problem.constituents).any()):
-        notes.append(f"{int((unscored & problem.constituents).sum())} constituents without a score cannot be bought")
-    return notes

@@ -91,6 +91,12 @@ class LinearProgram:
     def has_risk_limit(self) -> bool:
         return self.risk is not None and bool(np.isfinite(self.risk.limit))
 
+    def objective(self, weights: np.ndarray) -> float:
+        """The objective of weights (n,), divided by ``scale``, tie-breaking costs included."""
+        trades = weights - self.reference
+        gain = self.alpha @ weights - self.buy_cost * np.maximum(trades, 0.0).sum() - self.sell_cost * np.maximum(-trades, 0.0).sum()
+        return float(gain - (self.risk.aversion * self.risk.tracking_error(weights) ** 2 if self.risk is not None else 0.0))
+
     def of(self, names: np.ndarray) -> LinearProgram:
         """The program of some names (k,) indices, the others fixed at their reference."""
         rest = np.ones(len(self.alpha), dtype=bool)
@@ -113,13 +119,14 @@ class LinearProgram:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What a solver returns: weights, or None with the solver's own word in ``status``."""
+    """What a solver returns: weights, or None with the solver's own word in ``status``; ``note`` when another solver had to help."""
 
     weights: np.ndarray | None
     status: str
     row_duals: np.ndarray
     turnover_dual: float
     risk_dual: float = 0.0
+    note: str = ""
 
 
 def assemble(

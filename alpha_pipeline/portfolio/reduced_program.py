@@ -20,7 +20,7 @@ SMALL = 1200
 """Programs of at most so many names are solved whole."""
 GAP = 1e-7
 """What the names left out may add to the objective at most, relative to the largest |alpha|."""
-N_CANDIDATES = 200
+N_CANDIDATES = 50
 MAX_ROUNDS = 12
 
 

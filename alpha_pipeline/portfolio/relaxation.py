@@ -17,7 +17,7 @@ from alpha_pipeline.portfolio.constraints import (
     TrackingErrorLimit,
     TurnoverLimit,
 )
-from alpha_pipeline.portfolio.elastic_cone import NOISE, ConeSlack, least_cone_slack
+from alpha_pipeline.portfolio.elastic_cone import ConeSlack, least_cone_slack
 from alpha_pipeline.portfolio.linear_program import ElasticSolution, least_slack
 from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.program import LinearProgram, assemble
@@ -30,15 +30,18 @@ _LEVEL = {StyleMoment.name: StyleBound.name, FactorClassBound.name: StyleBound.n
 
 _NOTICEABLE = 1e-9
 """Slack below this is rounding and not recorded; also the margin added to each relaxed limit so that the next solve has room."""
+_CONE_MARGIN = 5e-6
+"""The same margin of turnover and risk with a tracking-error limit: interior-point solvers need an interior."""
 
 
 def relax(
-    problem: PortfolioProblem, program: LinearProgram, constraints: tuple[AnyConstraint, ...]
+    problem: PortfolioProblem, program: LinearProgram, constraints: tuple[AnyConstraint, ...], margins: float = 1.0
 ) -> tuple[LinearProgram, list[Relaxation]]:
     """A feasible program and what was widened, lexicographically: the last kinds of the order are kept tight first.
 
     Industries, say, are touched only if no amount of turnover and style slack suffices, and then by the least total over
-    industries; given that, styles by the least total; given both, turnover.
+    industries; given that, styles by the least total; given both, tracking error; then turnover. ``margins`` multiplies what cone
+    programs get on top of the least turnover and risk.
 
     Raises
     ------
@@ -63,8 +66,9 @@ def relax(
                 )
             )
         caps[kind] = found.total + _NOTICEABLE * 0.1
-    margin = NOISE if program.has_risk_limit else _NOTICEABLE
-    below, above = (np.where(slack > 0.0, slack + margin, 0.0) for slack in (found.row_slack_lower, found.row_slack_upper))
+    margin = _CONE_MARGIN * margins if program.has_risk_limit else _NOTICEABLE
+    row_margin = min(margin, 1e-7)
+    below, above = (np.where(slack > 0.0, slack + row_margin, 0.0) for slack in (found.row_slack_lower, found.row_slack_upper))
     turnover = found.turnover_slack + margin if found.turnover_slack > 0.0 else 0.0
     risk = found.risk_slack + margin if isinstance(found, ConeSlack) and found.risk_slack > 0.0 else 0.0
     relaxations = [
