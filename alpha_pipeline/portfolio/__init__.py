@@ -21,6 +21,7 @@ from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.relaxation import RELAXATION_ORDER
 from alpha_pipeline.portfolio.result import Binding, OptimizationResult, Relaxation
 from alpha_pipeline.portfolio.risk import FactorRisk
+from alpha_pipeline.portfolio.top_n import TopN, TopNSpec, top_n, top_n_portfolio
 from alpha_pipeline.portfolio.verification import violations
 
 __all__ = [
@@ -40,9 +41,13 @@ __all__ = [
     "Relaxation",
     "StyleBound",
     "StyleMoment",
+    "TopN",
+    "TopNSpec",
     "TrackingErrorLimit",
     "TurnoverLimit",
     "constraint_type",
     "optimize",
+    "top_n",
+    "top_n_portfolio",
     "violations",
 ]
