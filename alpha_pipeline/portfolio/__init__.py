@@ -21,11 +21,12 @@ from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.relaxation import RELAXATION_ORDER
 from alpha_pipeline.portfolio.result import Binding, OptimizationResult, Relaxation
 from alpha_pipeline.portfolio.risk import FactorRisk
-from alpha_pipeline.portfolio.top_n import TopN, TopNSpec, top_n, top_n_portfolio
+from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopN, TopNSpec, top_n, top_n_portfolio
 from alpha_pipeline.portfolio.verification import violations
 
 __all__ = [
     "CONSTRAINTS",
+    "EQUAL_WEIGHT",
     "RELAXATION_ORDER",
     "Binding",
     "ConstituentFloor",

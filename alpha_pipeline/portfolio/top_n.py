@@ -12,8 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from alpha_pipeline.errors import Infeasible, InvalidSpec, sentence
+from alpha_pipeline.portfolio.constraints import AnyConstraint
 from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.result import OptimizationResult
+
+EQUAL_WEIGHT = "equal_weight"
+"""Benchmark: every name of the universe with the same weight, rebalanced daily."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,28 @@ class TopNSpec:
     max_replaced
         δ: at most ⌈δ·N⌉ names leave and as many enter at one rebalance; 1 = any number. Does not apply to the first portfolio.
     benchmark
-        What it is compared with: an index code.
+        What it is compared with: :data:`EQUAL_WEIGHT` (the report's choice) or an index code.
     """
 
     n_names: int
     max_replaced: float = 1.0
-    benchmark: str = "000985.CSI"
+    benchmark: str = EQUAL_WEIGHT
 
     def __post_init__(self) -> None:
         if self.n_names < 1:
             raise InvalidSpec(sentence("n_names out of range", where="top_n", got=self.n_names, expected="at least 1"))
         if not 0.0 <= self.max_replaced <= 1.0:
             raise InvalidSpec(sentence("max_replaced out of range", where="top_n", got=self.max_replaced, expected="a decimal in [0, 1]"))
+
+    @property
+    def solver(self) -> str:
+        """What makes the portfolio, beside the solvers of index-enhanced ones."""
+        return "top_n"
+
+    @property
+    def constraints(self) -> tuple[AnyConstraint, ...]:
+        """None: the rule is all there is."""
+        return ()
 
     @property
     def n_replaced(self) -> int:
