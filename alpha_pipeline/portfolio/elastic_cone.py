@@ -26,7 +26,10 @@ NOISE = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class ConeSlack:
-    """What the portfolio of least ``total`` slack needs: rows (m,) on each side, turnover and tracking error beyond their limits."""
+    """What the portfolio of least ``total`` slack needs: rows (m,) on each side, turnover and tracking error beyond their limits.
+
+    ``weights`` (n,): such a portfolio, to the solver's accuracy; empty when there is none.
+    """
 
     feasible: bool
     total: float
@@ -34,6 +37,7 @@ class ConeSlack:
     row_slack_upper: np.ndarray
     turnover_slack: float
     risk_slack: float
+    weights: np.ndarray
 
 
 def least_cone_slack(program: LinearProgram, kind: str, elastic: tuple[str, ...], caps: Mapping[str, float]) -> ConeSlack:
@@ -46,14 +50,18 @@ def least_cone_slack(program: LinearProgram, kind: str, elastic: tuple[str, ...]
     n_rows = len(program.labels)
     share, below, above = cp.Variable(len(program.alpha)), cp.Variable(n_rows, nonneg=True), cp.Variable(n_rows, nonneg=True)
     error, traded = cp.Variable(), cp.Variable()
-    weights = program.lower + cp.multiply(np.maximum(program.upper - program.lower, 0.0), share)
-    active = weights - risk.center
+    # Variables of their own for weights, active weights and factors keep the cone sparse: minutes otherwise at 5,000 names.
+    weights, active, factor = cp.Variable(len(program.alpha)), cp.Variable(len(program.alpha)), cp.Variable(risk.root.shape[0])
+    unit = risk.limit
     at_rows = program.matrix @ weights
     low, high = np.isfinite(program.row_lower), np.isfinite(program.row_upper)
     rules = [
         share >= 0,
         share <= 1,
-        cp.norm(cp.hstack([risk.root.T @ (risk.exposures.T @ active), cp.multiply(risk.specific, active)])) <= error,
+        weights == program.lower + cp.multiply(np.maximum(program.upper - program.lower, 0.0), share),
+        active == weights - risk.center,
+        factor == (risk.exposures @ risk.root).T @ active / unit,
+        cp.norm(cp.hstack([factor, cp.multiply(risk.specific / unit, active)])) <= error / unit,
         at_rows[low] + below[low] >= program.row_lower[low],
         at_rows[high] - above[high] <= program.row_upper[high],
         error >= risk.limit,
@@ -67,6 +75,8 @@ def least_cone_slack(program: LinearProgram, kind: str, elastic: tuple[str, ...]
             rules.append(cp.sum(below[rows]) + cp.sum(above[rows]) <= caps[name] + NOISE)
     if np.isfinite(program.turnover):
         rules += [cp.norm1(weights - program.reference) <= traded, traded >= program.turnover]
+        if TurnoverLimit.name not in elastic:
+            rules.append(traded <= program.turnover)
     if TrackingErrorLimit.name in caps:
         rules.append(error <= risk.limit + caps[TrackingErrorLimit.name] + NOISE)
     least = error if kind == TrackingErrorLimit.name else traded
@@ -75,11 +85,11 @@ def least_cone_slack(program: LinearProgram, kind: str, elastic: tuple[str, ...]
         warnings.simplefilter("ignore", UserWarning)
         model.solve(solver="CLARABEL", tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
     if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
-        return ConeSlack(False, np.inf, np.zeros(n_rows), np.zeros(n_rows), 0.0, 0.0)
+        return ConeSlack(False, np.inf, np.zeros(n_rows), np.zeros(n_rows), 0.0, 0.0, np.zeros(0))
     risk_slack = float(_without_noise(_value(error) - risk.limit))
     turnover_slack = float(_without_noise(_value(traded) - program.turnover)) if kind == TurnoverLimit.name else 0.0
     total = turnover_slack if kind == TurnoverLimit.name else risk_slack
-    return ConeSlack(True, total, _without_noise(_value(below)), _without_noise(_value(above)), turnover_slack, risk_slack)
+    return ConeSlack(True, total, _without_noise(_value(below)), _without_noise(_value(above)), turnover_slack, risk_slack, _value(weights))
 
 
 def _value(variable: cp.Variable) -> np.ndarray:

@@ -13,6 +13,8 @@ import numpy as np
 
 from alpha_pipeline.portfolio.certificate import certify
 from alpha_pipeline.portfolio.cone_program import solve_cone
+from alpha_pipeline.portfolio.constraints import TrackingErrorLimit
+from alpha_pipeline.portfolio.elastic_cone import NOISE, least_cone_slack
 from alpha_pipeline.portfolio.linear_program import solve_highs
 from alpha_pipeline.portfolio.program import LinearProgram, Solution
 
@@ -44,7 +46,15 @@ def solve_reduced(program: LinearProgram, solver: str) -> Solution:
         names = np.flatnonzero(kept)
         part = solve_cone(program.of(names), solver)
         if part.weights is None:
-            break
+            # Proving that all names together cannot do it either takes an interior-point solver minutes; the least risk, a second.
+            least = least_cone_slack(program, TrackingErrorLimit.name, (), {}) if program.has_risk_limit else None
+            if least is not None and (not least.feasible or least.risk_slack > 0.0):
+                return replace(part, status="infeasible")
+            needed = np.zeros(len(kept), dtype=bool) if least is None else ~kept & (np.abs(least.weights - program.reference) > NOISE)
+            if not bool(needed.any()):
+                break
+            kept |= needed
+            continue
         weights = program.reference.copy()
         weights[names] = part.weights
         missing = np.where(kept, 0.0, certify(program, weights, part).by_name) / program.scale

@@ -85,6 +85,8 @@ def relax(
 
 def _raise_if_contradictory(problem: PortfolioProblem, ideal: LinearProgram) -> None:
     """Stop when limits cannot be met even without suspensions, price limits, missing scores and turnover."""
+    if ideal.risk is not None and _allows(ideal, ideal.risk.center):
+        return
     caps: dict[str, float] = {}
     ideal = _leveled(ideal)
     for kind in _present(ideal):
@@ -113,6 +115,13 @@ def _raise_if_contradictory(problem: PortfolioProblem, ideal: LinearProgram) -> 
                 next_step="Loosen one of these limits, or the deviation limit.",
             )
         )
+
+
+def _allows(program: LinearProgram, weights: np.ndarray) -> bool:
+    """Whether a portfolio of no tracking error, the benchmark, meets every other limit: then they contradict nothing."""
+    at_rows = program.matrix @ weights
+    in_box = bool(((weights >= program.lower) & (weights <= program.upper)).all())
+    return in_box and bool(((at_rows >= program.row_lower - _NOTICEABLE) & (at_rows <= program.row_upper + _NOTICEABLE)).all())
 
 
 def _leveled(program: LinearProgram) -> LinearProgram:

@@ -144,6 +144,18 @@ class TestRelaxation:
         assert result.max_violation <= 1e-8
         assert {"turnover", "tracking_error"} & set(amounts(result))
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_reduced_program_relaxes_like_the_whole_one(self, monkeypatch, seed):
+        problem = with_risk(random_problem(seed, n=120), seed)
+        spec = tracked(limit=0.01, turnover=0.05, size=0.0, deviation=0.05)
+        whole = optimize(problem, spec)
+        monkeypatch.setattr("alpha_pipeline.portfolio.reduced_program.SMALL", 20)
+        monkeypatch.setattr("alpha_pipeline.portfolio.reduced_program.N_CANDIDATES", 3)
+        reduced = optimize(problem, spec)
+        assert set(amounts(reduced)) == set(amounts(whole))
+        assert all(amounts(reduced)[name] == pytest.approx(amount, abs=1e-5) for name, amount in amounts(whole).items())
+        assert reduced.max_violation <= 1e-8
+
     def test_ecos_that_stops_is_helped_and_the_result_says_so(self):
         """Whichever of these weeks ECOS cannot finish: the portfolio is Clarabel's, and named so."""
         spec = tracked("ecos", limit=0.01, turnover=0.05, size=0.0)
