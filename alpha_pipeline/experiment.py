@@ -23,6 +23,7 @@ from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES, UniverseSpec
 from alpha_pipeline.portfolio.constraints import CONSTRAINTS
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
+from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
 from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
@@ -115,14 +116,14 @@ class SignalSpec:
 
 @dataclass(frozen=True)
 class PortfolioSpec:
-    """An index-enhanced portfolio: whose score, against which index, within which constraints, at which cost.
+    """A portfolio: whose score, against which benchmark, within which constraints (or the best N names), at which cost.
 
     ``published`` names the row of the report's table beside which it is printed (empty: none).
     """
 
     name: str
     signal: str
-    optimizer: EnhancedIndexSpec
+    optimizer: EnhancedIndexSpec | TopNSpec
     costs: FlatCosts = FlatCosts(buy=0.002, sell=0.002)
     unfilled: str = "redistribute"
     published: str = ""
@@ -138,8 +139,11 @@ class PortfolioSpec:
     def validate(self, signals: tuple[str, ...]) -> None:
         if self.signal not in signals:
             raise unknown_name("signal", self.signal, list(signals))
-        if self.benchmark not in INDICES:
-            raise unknown_name("benchmark", self.benchmark, list(INDICES))
+        known = [*INDICES, EQUAL_WEIGHT] if isinstance(self.optimizer, TopNSpec) else list(INDICES)
+        if self.benchmark not in known:
+            raise unknown_name("benchmark", self.benchmark, known)
+        if isinstance(self.optimizer, EnhancedIndexSpec):
+            self.optimizer.check_solver()
         if self.unfilled not in UNFILLED:
             raise unknown_name("unfilled", self.unfilled, UNFILLED)
         for constraint in self.optimizer.constraints:

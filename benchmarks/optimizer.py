@@ -1,6 +1,6 @@
 """One weekly rebalance at full market size: ours from cold against cvxpy rebuilt for each date, as enhancement scripts do.
 
-    python benchmarks/optimizer.py [--stocks 5000] [--dates 7] [--repeats 3]
+    python -m benchmarks.optimizer [--stocks 5000] [--dates 7] [--repeats 3] [--suite NAME]
 
 36 linear rows (sum, constituents ≥ 80 %, 31 industries ≤ 2 %, 3 styles ≤ 0.2) + deviation ≤ 1 % + two-sided turnover ≤ 30 %.
 Peers solve the same problem written in their natural form, on weights, with their default tolerances. "Ours" includes assembly,
@@ -34,6 +34,7 @@ from alpha_pipeline.portfolio import (
     TurnoverLimit,
     optimize,
 )
+from benchmarks.optimizer_suites import SUITES, run
 
 DEVIATION, FLOOR, INDUSTRY, STYLE, TURNOVER = 0.01, 0.8, 0.02, 0.2, 0.3
 STYLES = ("size", "value", "volatility")
@@ -123,7 +124,11 @@ def main() -> None:
     parser.add_argument("--stocks", type=int, default=5000)
     parser.add_argument("--dates", type=int, default=7)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--suite", choices=("peers", *SUITES), default="peers", help="see optimizer_suites.py")
     arguments = parser.parse_args()
+    if arguments.suite != "peers":
+        run(arguments.suite, arguments.stocks, arguments.dates)
+        return
 
     def ours(problem: PortfolioProblem) -> float:
         result = optimize(problem, SPEC)

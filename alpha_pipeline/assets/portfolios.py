@@ -16,12 +16,13 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
     weights_key = dg.AssetKey([*prefix, "weights"])
     previous_week = dg.AssetDep(weights_key, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1))
     limits = ", ".join(str(constraint) for constraint in spec.optimizer.constraints)
+    rule = f"Maximal expected return within: {limits}." if limits else f"Equal weight: {spec.optimizer}."
 
-    @dg.asset(name="weights", key_prefix=prefix, group_name="portfolios", owners=OWNERS, kinds={"highs"}, code_version=CODE_VERSION,
+    @dg.asset(name="weights", key_prefix=prefix, group_name="portfolios", owners=OWNERS, kinds={spec.optimizer.solver}, code_version=CODE_VERSION,
               tags={"benchmark": spec.benchmark}, partitions_def=axes.weeks, backfill_policy=SINGLE_RUN,
               deps=[dg.AssetKey(["signals", spec.signal, "factor"]), "index_weights", "daily_panel", "universe", previous_week],
-              description=f"Target weights against {spec.benchmark}, decided at the close of the week's last session and traded on the next. Maximal "
-                          f"expected return within: {limits}. Starts from the holdings its previous week left.")
+              description=f"Target weights against {spec.benchmark}, decided at the close of the week's last session and traded on the next. "
+                          f"{rule} Starts from the holdings its previous week left.")
     def weights(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
         with running(context):
             return dg.MaterializeResult(metadata=step_metadata(portfolios.rebalance(market.workspace(), spec, range_keys(context))))

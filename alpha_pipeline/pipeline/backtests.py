@@ -17,8 +17,9 @@ from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
 from alpha_pipeline.experiment import PortfolioSpec
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.pipeline.exposures import style_inputs
-from alpha_pipeline.pipeline.portfolios import market_prices, read_week, weights_table
+from alpha_pipeline.pipeline.portfolios import equal_weights, market_prices, read_week, weights_table
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
+from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT
 from alpha_pipeline.progress import step
 from alpha_pipeline.risk.factor_returns import estimate_factor_returns
 from alpha_pipeline.risk.styles import STYLES, style_exposures
@@ -94,7 +95,7 @@ def conventions(work: Workspace, spec: PortfolioSpec) -> dict[str, str]:
     return {
         "annualization": "geometric, 252 days; excess NAV = compounded daily differences",
         "turnover": "two-sided, sum |w_new - w_drifted| per rebalance",
-        "benchmark": f"{spec.benchmark} price index",
+        "benchmark": "equal-weight universe, rebalanced daily" if spec.benchmark == EQUAL_WEIGHT else f"{spec.benchmark} price index",
         "trade price": f"vwap of the session after the signal{f' (proxy: {vwap})' if vwap else ''}",
         "costs": ", ".join(f"{name} {value:.2%}" if isinstance(value, float) else f"{name} {value}" for name, value in asdict(spec.costs).items()),
         "unfilled orders": spec.unfilled,
@@ -141,20 +142,33 @@ def _rebalances(metas: list[dict[str, Any]]) -> pd.DataFrame:
     } for meta in metas])
 
 
-def benchmark_returns(work: Workspace, index_code: str, dates: list[str]) -> np.ndarray:
-    """(n_dates,) close-to-close returns of a price index, NaN on the first; from ``index_bars``.
+def benchmark_returns(work: Workspace, index_code: str, dates: list[str], level: str = "close") -> np.ndarray:
+    """(n_dates,) close-to-close returns of a benchmark, NaN on the first; of an index from ``index_bars``.
+
+    ``level``: ``close`` = price index, ``close_total_return`` = with dividends reinvested, where the source has it. The equal-weight
+    universe consists of the members at the close before, with adjusted returns; one that does not trade counts as 0.
 
     Raises :class:`MissingData` when the index lacks a bar on one of the dates.
     """
+    if index_code == EQUAL_WEIGHT:
+        return _equal_weight_returns(work.panels, dates)
     closes = []
     for key in dates:
-        bars = work.store.read("index_bars", key, ["index_code", "close"])
-        close = bars.loc[bars["index_code"] == index_code, "close"]
+        bars = work.store.read("index_bars", key, ["index_code", level])
+        close = bars.loc[bars["index_code"] == index_code, level].dropna()
         if len(close) != 1:
             raise MissingData(sentence(f"no bar of {index_code}", where=f"index_bars {key}", got=", ".join(sorted(bars["index_code"])),
                                        next_step="Choose a benchmark the market has."))
         closes.append(float(close.iloc[0]))
     return np.append(np.nan, np.array(closes[1:]) / np.array(closes[:-1]) - 1.0)
+
+
+def _equal_weight_returns(panels: MarketPanels, dates: list[str]) -> np.ndarray:
+    first = panels.daily.index(dates[0])
+    close = panels.daily.field("close", first, first + len(dates)).astype(np.float64)
+    weights = np.array([equal_weights(panels, first + i) for i in range(len(dates) - 1)]).reshape(len(dates) - 1, -1)
+    moves = np.nan_to_num(close[1:] / close[:-1] - 1.0, nan=0.0)
+    return np.append(np.nan, (weights * moves).sum(axis=1))
 
 
 def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
@@ -185,6 +199,9 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
     weights[held_days, panels.axis.known_columns(holdings["symbol"].tolist())] = holdings["weight_open"].to_numpy()
     benchmark = np.zeros_like(weights)
     for i, key in enumerate(panels.daily.dates[first - 1: last]):
+        if spec.benchmark == EQUAL_WEIGHT:
+            benchmark[i] = equal_weights(panels, first - 1 + i)
+            continue
         frame = work.store.read("index_weights", key)
         frame = frame[frame["index_code"] == spec.benchmark]
         columns = panels.axis.known_columns(frame["symbol"].tolist())

@@ -29,10 +29,11 @@ from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspac
 from alpha_pipeline.portfolio.enhanced_index import optimize
 from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.result import OptimizationResult
+from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec, top_n_portfolio
 from alpha_pipeline.progress import track
-from alpha_pipeline.risk.styles import standardize
+from alpha_pipeline.risk.styles import StyleInputs, nonlinear_size, standardize
 
-SIZE = "size"
+SIZE, NONLINEAR_SIZE = "size", "nlsize"
 
 
 def weights_table(portfolio: str) -> str:
@@ -139,10 +140,10 @@ def _optimize_week(
     problem = PortfolioProblem(
         symbols=tuple(panels.axis.symbols[i] for i in columns), alpha=alpha_S[columns], benchmark_weights=benchmark_S[columns],
         current_weights=None if before is None or before.session is None else held_S[columns],
-        industry=panels.industry(at, at + 1)[0, columns], styles={SIZE: size},
+        industry=panels.industry(at, at + 1)[0, columns], styles=_styles(panels, spec, at, columns, size),
         can_buy=~blocked & ~has_flag(flags, "limit_up"), can_sell=~blocked & ~has_flag(flags, "limit_down"), where=f"{spec.name} {key}",
     )
-    result = optimize(problem, spec.optimizer)
+    result = top_n_portfolio(problem, spec.optimizer) if isinstance(spec.optimizer, TopNSpec) else optimize(problem, spec.optimizer)
     frame = pd.DataFrame({
         "trade_date": pd.Timestamp(key).as_unit("s"), "symbol": list(problem.symbols), "held": held_S[columns], "target": result.weights,
         "benchmark": benchmark_S[columns], "alpha": alpha_S[columns],
@@ -180,12 +181,35 @@ def market_prices(panels: MarketPanels, start: int, stop: int, columns: np.ndarr
 
 
 def _benchmark(work: Workspace, panels: MarketPanels, index_code: str, key: str) -> np.ndarray:
+    """(n_symbols,) weights at the close of ``key``."""
+    if index_code == EQUAL_WEIGHT:
+        return equal_weights(panels, panels.daily.index(key))
     weights = work.store.read("index_weights", key)
     rows = weights[weights["index_code"] == index_code]
     if rows.empty:
         raise MissingData(sentence(f"no weights of {index_code} on {key}", where="index_weights",
                                    got=", ".join(sorted(weights["index_code"].unique())), next_step="Choose a benchmark the market has."))
     return _spread(panels, rows["symbol"].tolist(), rows["weight"].to_numpy(), 0.0)
+
+
+def equal_weights(panels: MarketPanels, at: int) -> np.ndarray:
+    """(n_symbols,) the same weight for every name of the universe at the close of row ``at``."""
+    inside = panels.universe(UniverseSpec(), at, at + 1)[0]
+    if not inside.any():
+        raise MissingData(sentence("the universe is empty", where=str(panels.daily.dates[at])))
+    return inside / inside.sum()
+
+
+def _styles(panels: MarketPanels, spec: PortfolioSpec, at: int, columns: np.ndarray, size: np.ndarray) -> dict[str, np.ndarray]:
+    """Exposures that the portfolio's limits need; size always. A name whose nonlinear size is unknown gets 0, like its size."""
+    if isinstance(spec.optimizer, TopNSpec) or NONLINEAR_SIZE not in spec.optimizer.styles:
+        return {SIZE: size}
+    cap = panels.daily.field("total_cap", at, at + 1).astype(np.float64)
+    universe = panels.universe(UniverseSpec(), at, at + 1)
+    cap = np.where(cap > 0, cap, np.nan)
+    raw = nonlinear_size(StyleInputs(np.full(cap.shape, np.nan), cap, np.full(cap.shape, np.nan), universe))
+    exposure = standardize(raw, np.nan_to_num(cap), universe)[0, columns]
+    return {SIZE: size, NONLINEAR_SIZE: np.nan_to_num(exposure, nan=0.0)}
 
 
 def _spread(panels: MarketPanels, symbols: Sequence[str], values: np.ndarray, fill: float) -> np.ndarray:

@@ -143,7 +143,7 @@ def _portfolio(work: Workspace, spec: PortfolioSpec, has_published: bool) -> Por
     }
     limits = {c.name: c for c in spec.optimizer.constraints}
     turnover = limits.get("turnover")
-    settings: dict[str, object] = {"benchmark": INDICES[spec.benchmark], "signal": spec.signal, "solver": spec.optimizer.solver}
+    settings: dict[str, object] = {"benchmark": INDICES.get(spec.benchmark, spec.benchmark), "signal": spec.signal, "solver": spec.optimizer.solver}
     settings |= {name: str(c) for name, c in limits.items()}
     if turnover is not None:
         limit = float(getattr(turnover, "limit"))  # noqa: B009

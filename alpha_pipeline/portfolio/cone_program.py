@@ -8,14 +8,14 @@ An independent path: weights are parametrized as ``w = lower + (upper − lower)
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg, sparse
 
-from alpha_pipeline.portfolio.program import LinearProgram, Solution
+from alpha_pipeline.portfolio.program import LinearProgram, RiskTerm, Solution
 
 if TYPE_CHECKING:  # importing cvxpy takes seconds, and most runs solve with HiGHS
     import cvxpy as cp
@@ -26,6 +26,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "clarabel": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 200},
 }
 _NEVER_REACHED = 4.0
+_NOISE = 1e-8
+_CORRECTIONS = 3
+_USUAL_RISK = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +40,92 @@ class _Compiled:
     at_least: cp.Constraint
     at_most: cp.Constraint
     turnover: cp.Constraint
+    risk: cp.Constraint | None
 
 
 def solve_cone(program: LinearProgram, solver: str) -> Solution:
-    """The optimum by an interior-point solver through cvxpy; duals have the same signs as those of HiGHS."""
+    """The optimum by an interior-point solver through cvxpy; duals have the same signs as those of HiGHS.
+
+    ECOS stops short of many problems with a tracking-error limit, or ends outside a limit. Clarabel then solves them, and the
+    solution says so.
+    """
+    solution = _at_risk_limit(program, solver)
+    if solver == "ecos" and program.risk is not None:
+        reason = solution.status if solution.weights is None else _broken(program, solution.weights)
+        if reason:
+            helped = _at_risk_limit(program, "clarabel")
+            solution = replace(helped, note=f"ecos stopped ({reason}): solved by clarabel" if helped.weights is not None else "")
+    if program.risk is not None and solution.weights is not None and _may_stay(program, solution.weights):
+        solution = replace(solution, weights=program.reference.copy())
+    return solution
+
+
+def _may_stay(program: LinearProgram, weights: np.ndarray) -> bool:
+    """Whether not trading is as good as ``weights``: the tie-breaking cost is below what an interior-point solver sees."""
+    stay = program.reference
+    within = bool(((stay >= program.lower) & (stay <= program.upper)).all()) and not _broken(program, stay)
+    return within and program.objective(stay) >= program.objective(weights) - 1e-9
+
+
+def _broken(program: LinearProgram, weights: np.ndarray) -> str:
+    """The limit that is exceeded by more than what verification lets pass, in words; empty when there is none."""
+    at_rows = program.matrix @ weights
+    beyond = {
+        "a row": float(np.maximum(at_rows - program.row_upper, program.row_lower - at_rows).max(initial=0.0)),
+        "turnover": float(np.abs(weights - program.reference).sum()) - program.turnover,
+        "tracking error": program.risk.tracking_error(weights) - program.risk.limit if program.risk is not None else 0.0,
+    }
+    worst = max(beyond, key=beyond.__getitem__)
+    return f"{worst} exceeded by {beyond[worst]:.1e}" if beyond[worst] > 0.9 * _NOISE else ""
+
+
+def _at_risk_limit(program: LinearProgram, solver: str) -> Solution:
+    """The solver's answer; one that ends a few 1e-7 outside the tracking-error limit is corrected.
+
+    It is asked again for as much less, and the two answers, which meet the other limits, are mixed so that they end at this one.
+    """
+    solution = _solve_once(program, solver)
+    asked, outside = program, None
+    for _ in range(_CORRECTIONS):
+        if program.risk is None or asked.risk is None or solution.weights is None:
+            break
+        beyond = program.risk.tracking_error(solution.weights) - program.risk.limit
+        if beyond <= _NOISE / 2.0 or beyond > 0.01 * program.risk.limit:
+            break
+        outside = solution.weights
+        asked = replace(asked, risk=replace(asked.risk, limit=asked.risk.limit - 2.0 * beyond))
+        solution = _solve_once(asked, solver)
+    if outside is not None and solution.weights is not None and program.risk is not None:
+        solution = replace(solution, weights=_up_to_limit(program.risk, solution.weights, outside))
+    return solution
+
+
+def _up_to_limit(risk: RiskTerm, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """The mixture of two portfolios whose tracking error is the limit, or ``inside`` when that is still outside."""
+    if risk.tracking_error(inside) >= risk.limit:
+        return inside
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if risk.tracking_error(inside + middle * (outside - inside)) <= risk.limit else (low, middle)
+    return inside + low * (outside - inside)
+
+
+def _solve_once(program: LinearProgram, solver: str) -> Solution:
     import cvxpy as cp
 
     n_rows = len(program.labels)
     is_equal = program.row_lower == program.row_upper
     equal, ranged = _independent(program, np.flatnonzero(is_equal)), np.flatnonzero(~is_equal)
-    compiled = _compile(_Matrix.of(program.matrix[equal]), _Matrix.of(program.matrix[ranged]))
+    risk = program.risk
+    # Risk is counted in units of its limit: interior-point methods like numbers near 1.
+    unit = risk.limit if risk is not None and program.has_risk_limit else _USUAL_RISK
+    compiled = _compile(
+        _Matrix.of(program.matrix[equal]),
+        _Matrix.of(program.matrix[ranged]),
+        None if risk is None else _Matrix.of(sparse.csr_array(risk.exposures @ risk.root / unit)),
+        risk is not None and risk.aversion > 0.0,
+    )
     values = {
         "alpha": program.alpha,
         "buy_cost": program.buy_cost,
@@ -60,6 +139,13 @@ def solve_cone(program: LinearProgram, solver: str) -> Solution:
         "row_upper": np.minimum(program.row_upper[ranged], 1e3),
         "turnover": min(program.turnover, _NEVER_REACHED),
     }
+    if risk is not None:
+        values |= {
+            "center": risk.center,
+            "specific": risk.specific / unit,
+            "risk_limit": 1.0 if program.has_risk_limit else _NEVER_REACHED / unit,
+            "aversion": risk.aversion * unit**2,
+        }
     for name, value in values.items():
         if name in compiled.parameters:
             compiled.parameters[name].value = value
@@ -80,8 +166,12 @@ def solve_cone(program: LinearProgram, solver: str) -> Solution:
     if len(ranged):
         duals[ranged] = compiled.at_most.dual_value - compiled.at_least.dual_value
     turnover_dual = float(compiled.turnover.dual_value) if np.isfinite(program.turnover) else 0.0
+    risk_dual = 0.0
+    if compiled.risk is not None and program.has_risk_limit:
+        # cp.norm(x) <= limit becomes a cone; the multiplier of its scalar side is the rate of the maximum in the limit.
+        risk_dual = float(np.ravel(compiled.risk.dual_value)[0]) / unit
     weights = polish(program, np.asarray(compiled.weights.value, dtype=float))
-    return Solution(weights, "optimal", duals * program.scale, turnover_dual * program.scale)
+    return Solution(weights, "optimal", duals * program.scale, turnover_dual * program.scale, risk_dual * program.scale)
 
 
 @dataclass(frozen=True)
@@ -114,7 +204,8 @@ class _Matrix:
 
 
 @lru_cache(maxsize=8)
-def _compile(equal_rows: _Matrix, ranged_rows: _Matrix) -> _Compiled:
+def _compile(equal_rows: _Matrix, ranged_rows: _Matrix, exposures: _Matrix | None, is_averse: bool) -> _Compiled:
+    """The problem of these rows; ``exposures`` (n, K) are X G, to factors of unit variance."""
     import cvxpy as cp
 
     n, n_equal, n_ranged = equal_rows.shape[1], equal_rows.shape[0], ranged_rows.shape[0]
@@ -139,9 +230,23 @@ def _compile(equal_rows: _Matrix, ranged_rows: _Matrix) -> _Compiled:
     constraints += [equal] if n_equal else []
     constraints += [at_least, at_most] if n_ranged else []
     gain = p["alpha"] @ weights - p["buy_cost"] * cp.sum(cp.pos(trade)) - p["sell_cost"] * cp.sum(cp.neg(trade))
+    risk = None
+    if exposures is not None:
+        n_factors = exposures.shape[1]
+        active, factor = cp.Variable(n), cp.Variable(n_factors)
+        p["center"] = cp.Parameter(n, name="center")
+        p |= {"specific": cp.Parameter(n, nonneg=True, name="specific"), "risk_limit": cp.Parameter(nonneg=True, name="risk_limit")}
+        parts = cp.hstack([factor, cp.multiply(p["specific"], active)])
+        risk = cp.norm(parts) <= p["risk_limit"]
+        constraints += [active == weights - p["center"], factor == exposures.array().T @ active, risk]
+        if is_averse:
+            p["aversion"] = cp.Parameter(nonneg=True, name="aversion")
+            squares = cp.Variable(n + n_factors)
+            constraints.append(squares == parts)
+            gain = gain - p["aversion"] * cp.sum_squares(squares)
     problem = cp.Problem(cp.Maximize(gain), constraints)
     assert problem.is_dpp()
-    return _Compiled(problem, parameters, weights, equal, at_least, at_most, turnover)
+    return _Compiled(problem, parameters, weights, equal, at_least, at_most, turnover, risk)
 
 
 def _independent(program: LinearProgram, rows: np.ndarray) -> np.ndarray:
@@ -153,7 +258,7 @@ def _independent(program: LinearProgram, rows: np.ndarray) -> np.ndarray:
     return rows[np.sort(order[: int((size > 1e-9 * size[0]).sum())])]
 
 
-def polish(program: LinearProgram, weights: np.ndarray, noise: float = 1e-8) -> np.ndarray:
+def polish(program: LinearProgram, weights: np.ndarray, noise: float = _NOISE) -> np.ndarray:
     """Weights moved by about ``noise`` onto their bounds, their reference and the rows.
 
     Names within ``noise`` of a bound or of the reference are put there; the rest, which are inside, take up what that

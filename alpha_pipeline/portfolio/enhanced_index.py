@@ -1,39 +1,41 @@
 """Index enhancement: the portfolio of highest expected return within limits around a benchmark.
 
-    maximize αᵀw − cost(trades)   subject to the constraints of the spec and the trading restrictions of the data
+    maximize αᵀw − cost(trades) − λ·TE²   subject to the constraints of the spec and the trading restrictions of the data
 
-Source: MULTIFREQ, ALPHANET and RISKCONTROL maximize expected return under linear limits (text before MULTIFREQ figure 36).
+Source: MULTIFREQ, ALPHANET and RISKCONTROL maximize expected return under linear limits (text before MULTIFREQ figure 36);
+MULTIMODEL adds a tracking-error limit.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from alpha_pipeline.errors import AlphaPipelineError, Infeasible, InvalidSpec, sentence, unknown_name
-from alpha_pipeline.portfolio.cone_program import CONE_SOLVERS, solve_cone
+from alpha_pipeline.portfolio.certificate import certify
+from alpha_pipeline.portfolio.cleanup import Tidy, tidy_up
+from alpha_pipeline.portfolio.cone_program import CONE_SOLVERS
 from alpha_pipeline.portfolio.constraints import (
     AnyConstraint,
-    ConstituentFloor,
+    FactorClassBound,
     FullyInvested,
-    IndustryBound,
     LongOnly,
-    MaxDeviation,
     StyleBound,
-    TurnoverLimit,
-    restriction_excess,
+    StyleMoment,
+    TrackingErrorLimit,
 )
+from alpha_pipeline.portfolio.explanation import assumptions, binding_limits, shadow_prices
 from alpha_pipeline.portfolio.linear_program import solve_highs
-from alpha_pipeline.portfolio.problem import UNKNOWN_INDUSTRY, PortfolioProblem
+from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.program import LinearProgram, Solution, assemble
+from alpha_pipeline.portfolio.reduced_program import solve_reduced
 from alpha_pipeline.portfolio.relaxation import relax
-from alpha_pipeline.portfolio.result import Binding, OptimizationResult, Relaxation
+from alpha_pipeline.portfolio.result import OptimizationResult, Relaxation
+from alpha_pipeline.portfolio.verification import TOLERANCE, violations
 
 SOLVERS = ("highs", *CONE_SOLVERS)
-TOLERANCE = 1e-8
-"""Every limit is met to this after solving."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,21 @@ class EnhancedIndexSpec:
     benchmark
         Index code, such as ``000905.SH``; the weights themselves come with the problem.
     constraints
-        Exactly one :class:`FullyInvested` and one :class:`LongOnly`, at most one of each other kind (one per style).
+        Exactly one :class:`FullyInvested` and one :class:`LongOnly`, at most one of each other kind (one per style, moment or
+        factor class).
     solver
-        ``highs`` (simplex, the default), ``ecos`` or ``clarabel`` (interior point, through cvxpy). Same objective to 1e-6.
+        ``highs`` (simplex, the default), ``ecos`` or ``clarabel`` (interior point, through cvxpy). Same objective to 1e-6. A
+        tracking-error limit or a risk aversion needs one of the latter.
     buy_cost, sell_cost
         Linear cost per unit of weight traded, in units of alpha; 0 = not in the objective (the reports' choice).
     min_trade
         Trades below this weight are undone in a second solve; kept only if every limit still holds. 0 = off.
+    min_weight
+        Weights below this are dropped in the same way. 0 = off.
+    max_names
+        Only so many of the largest weights are kept, in the same way. 0 = off.
+    risk_aversion
+        λ of αᵀw − λ·TE², TE² the annual variance of the active return in decimals²; in units of alpha. 0 = off.
     on_infeasible
         ``relax`` limits in the stated order, or ``raise``.
     """
@@ -63,17 +73,23 @@ class EnhancedIndexSpec:
     sell_cost: float = 0.0
     min_trade: float = 0.0
     on_infeasible: str = "relax"
+    min_weight: float = 0.0
+    max_names: int = 0
+    risk_aversion: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, known in (("solver", self.solver, SOLVERS), ("on_infeasible", self.on_infeasible, ("relax", "raise"))):
             if value not in known:
                 raise unknown_name(name, value, known)
-        for name, number in (("buy_cost", self.buy_cost), ("sell_cost", self.sell_cost), ("min_trade", self.min_trade)):
+        for name, number in (
+            ("buy_cost", self.buy_cost), ("sell_cost", self.sell_cost), ("min_trade", self.min_trade), ("min_weight", self.min_weight),
+            ("max_names", self.max_names), ("risk_aversion", self.risk_aversion),
+        ):
             if not number >= 0.0:
                 raise InvalidSpec(
                     sentence(f"{name} out of range", where=self.benchmark, got=number, expected="a number of at least 0")
                 )
-        keys = [f"{c.name}[{c.style}]" if isinstance(c, StyleBound) else c.name for c in self.constraints]
+        keys = [_key(c) for c in self.constraints]
         for needed in (FullyInvested.name, LongOnly.name):
             if needed not in keys:
                 raise InvalidSpec(
@@ -89,8 +105,31 @@ class EnhancedIndexSpec:
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """Styles that the problem must bring."""
-        return tuple(c.style for c in self.constraints if isinstance(c, StyleBound))
+        """Styles that the problem must bring, each once."""
+        named = [
+            name for c in self.constraints
+            for name in ((c.style,) if isinstance(c, StyleBound | StyleMoment) else c.factors if isinstance(c, FactorClassBound) else ())
+        ]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def needs_cone(self) -> bool:
+        """Whether risk makes this more than a linear program."""
+        return self.risk_aversion > 0.0 or any(isinstance(c, TrackingErrorLimit) for c in self.constraints)
+
+    def check_solver(self) -> None:
+        """Raise :class:`InvalidSpec` when the solver cannot solve this kind of program."""
+        if self.needs_cone and self.solver not in CONE_SOLVERS:
+            raise InvalidSpec(sentence(f"solver {self.solver} solves linear programs, and risk is not linear", where=self.benchmark,
+                                       expected=" or ".join(CONE_SOLVERS), next_step="Set solver='clarabel'."))
+
+
+def _key(constraint: AnyConstraint) -> str:
+    if isinstance(constraint, StyleBound):
+        return f"{constraint.name}[{constraint.style}]"
+    if isinstance(constraint, StyleMoment):
+        return constraint.label
+    return f"{constraint.name}[{constraint.factor_class}]" if isinstance(constraint, FactorClassBound) else constraint.name
 
 
 def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> OptimizationResult:
@@ -109,26 +148,22 @@ def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> Optimization
         infeasibility.
     """
     start = time.perf_counter()
-    program, relaxations = assemble(problem, spec.constraints, spec.buy_cost, spec.sell_cost)
+    spec.check_solver()
+    program, relaxations = assemble(problem, spec.constraints, spec.buy_cost, spec.sell_cost, risk_aversion=spec.risk_aversion)
     solution = _solve(program, spec.solver)
     if solution.weights is None:
-        relaxed, gave_way = relax(problem, program, spec.constraints)
-        if gave_way and spec.on_infeasible == "raise":
-            needs = ", ".join(f"{r.constraint} {r.limit_before:g} misses by {r.amount:.4f}" for r in gave_way)
-            raise Infeasible(
-                sentence(f"infeasible: {needs}", where=problem.where, next_step="Loosen it, or set on_infeasible='relax'.")
-            )
-        program, relaxations = relaxed, relaxations + gave_way
-        solution = _solve(program, spec.solver)
-        if solution.weights is None:
-            raise _solver_failed(problem, spec, solution.status)
-    notes = _notes(problem, spec)
+        program, relaxations, solution = _relaxed(problem, spec, program, relaxations)
+    notes = assumptions(problem, spec.constraints) + ([solution.note] if solution.note else [])
     weights, excess = _verified(problem, spec, program, relaxations, solution)
-    if spec.min_trade > 0.0:
-        weights, excess, note = _without_tiny_trades(problem, spec, program, relaxations, weights, excess)
-        notes.append(note)
-    duals = _duals(program, solution)
+    gap = certify(program, weights, solution).gap
+    if spec.min_trade > 0.0 or spec.min_weight > 0.0 or spec.max_names > 0:
+        tidy = Tidy(spec.min_trade, spec.min_weight, spec.max_names, lambda stricter: _solve(stricter, spec.solver),
+                    lambda found: _kept(problem, spec, program, relaxations, found))
+        weights, excess, done = tidy_up(problem, program, weights, excess, tidy)
+        notes += done
+    duals = shadow_prices(program, solution)
     trades = weights - problem.held
+    error = None if problem.risk is None else problem.risk.tracking_error(weights - problem.benchmark_weights)
     return OptimizationResult(
         weights=weights,
         status="relaxed" if relaxations else "optimal",
@@ -136,44 +171,55 @@ def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> Optimization
             problem.expected_return() @ weights
             - spec.buy_cost * np.maximum(trades, 0.0).sum()
             - spec.sell_cost * np.maximum(-trades, 0.0).sum()
+            - (spec.risk_aversion * error**2 if error is not None else 0.0)
         ),
         relaxations=tuple(relaxations),
-        binding=_binding(program, weights, duals),
+        binding=binding_limits(program, weights, duals),
         duals=duals,
         turnover_two_sided=float(np.abs(trades).sum()),
         max_violation=excess,
-        solver=spec.solver,
+        solver="clarabel" if solution.note else spec.solver,
         seconds=time.perf_counter() - start,
         is_first=problem.is_first,
         notes=tuple(notes),
+        gap=gap,
+        tracking_error=error,
     )
 
 
-def violations(
-    problem: PortfolioProblem,
-    constraints: tuple[AnyConstraint, ...],
-    relaxations: tuple[Relaxation, ...],
-    weights: np.ndarray,
-) -> dict[str, float]:
-    """Limits that ``weights`` exceed, after what was relaxed: label to excess. Evaluates the formulas, not the solver's rows."""
-    allowed = {r.constraint: r.amount for r in relaxations}
-    found: dict[str, float] = restriction_excess(problem, weights)
-    for constraint in constraints:
-        found |= constraint.excess(problem, weights)
-    return {label: value - allowed.get(label, 0.0) for label, value in found.items() if value > allowed.get(label, 0.0)}
+def _relaxed(
+    problem: PortfolioProblem, spec: EnhancedIndexSpec, program: LinearProgram, before: list[Relaxation]
+) -> tuple[LinearProgram, list[Relaxation], Solution]:
+    """The program with the least relaxation, and its optimum; raises when the spec allows none or no solver finds it."""
+    solution = None
+    # At the least relaxation hardly a portfolio is left, and an interior-point solver may need a little more room to find it.
+    for margins in (1.0, 10.0, 100.0) if spec.needs_cone else (1.0,):
+        relaxed, gave_way = relax(problem, program, spec.constraints, margins)
+        if gave_way and spec.on_infeasible == "raise":
+            needs = ", ".join(f"{r.constraint} {r.limit_before:g} misses by {r.amount:.4f}" for r in gave_way)
+            raise Infeasible(
+                sentence(f"infeasible: {needs}", where=problem.where, next_step="Loosen it, or set on_infeasible='relax'.")
+            )
+        solution = _solve(relaxed, spec.solver)
+        if solution.weights is None:
+            continue
+        if not spec.needs_cone or _kept(problem, spec, relaxed, before + gave_way, solution) is not None:
+            return relaxed, before + gave_way, solution
+    raise _solver_failed(problem, spec, "no portfolio" if solution is None else solution.status)
 
 
 def _solve(program: LinearProgram, solver: str) -> Solution:
-    return solve_highs(program) if solver == "highs" else solve_cone(program, solver)
+    return solve_highs(program) if solver == "highs" else solve_reduced(program, solver)
 
 
 def _solver_failed(problem: PortfolioProblem, spec: EnhancedIndexSpec, status: str) -> AlphaPipelineError:
+    other = "clarabel" if spec.solver == "ecos" and spec.needs_cone else "highs"
     return AlphaPipelineError(
         sentence(
             f"solver {spec.solver} stopped although a portfolio exists",
             where=problem.where,
             got=status,
-            next_step="Set solver='highs'." if spec.solver != "highs" else "Report this problem.",
+            next_step=f"Set solver='{other}'." if spec.solver != other and not (spec.needs_cone and other == "highs") else "Report this problem.",
         )
     )
 
@@ -186,9 +232,7 @@ def _verified(
     solution: Solution,
 ) -> tuple[np.ndarray, float]:
     """Weights clipped to their bounds, and the largest excess; a violation stops here and is never handed on."""
-    assert solution.weights is not None
-    weights = np.clip(solution.weights, program.lower, program.upper) + 0.0
-    found = violations(problem, spec.constraints, tuple(relaxations), weights)
+    weights, found = _checked(problem, spec, program, relaxations, solution)
     worst = max(found.values(), default=0.0)
     if worst > TOLERANCE and spec.solver != "highs":
         raise _solver_failed(problem, spec, f"{max(found, key=found.__getitem__)} violated by {worst:.1e}")
@@ -196,73 +240,18 @@ def _verified(
     return weights, worst
 
 
-def _without_tiny_trades(
-    problem: PortfolioProblem,
-    spec: EnhancedIndexSpec,
-    program: LinearProgram,
-    relaxations: list[Relaxation],
-    weights: np.ndarray,
-    excess: float,
-) -> tuple[np.ndarray, float, str]:
-    """Solve again with the tiny trades forbidden; the first solution stays if that is impossible."""
-    trades = np.abs(weights - problem.held)
-    tiny = (trades > 0.0) & (trades < spec.min_trade)
-    # Before the first portfolio the program's reference is the benchmark; not trading then means a weight of 0.
-    anchored = program if not problem.is_first else replace(program, reference=problem.held)
-    solution = _solve(anchored.fixed_at_reference(tiny), spec.solver)
-    if solution.weights is None:
-        return weights, excess, f"{int(tiny.sum())} trades below min_trade kept: the limits need them"
-    cleaned, worst = _verified(problem, spec, program, relaxations, solution)
-    return cleaned, worst, f"{int(tiny.sum())} trades below min_trade undone"
+def _kept(
+    problem: PortfolioProblem, spec: EnhancedIndexSpec, program: LinearProgram, relaxations: list[Relaxation], solution: Solution
+) -> tuple[np.ndarray, float] | None:
+    """The same for a clean-up, whose answer is dropped when it breaks a limit."""
+    weights, found = _checked(problem, spec, program, relaxations, solution)
+    worst = max(found.values(), default=0.0)
+    return (weights, worst) if worst <= TOLERANCE else None
 
 
-def _duals(program: LinearProgram, solution: Solution) -> dict[str, float]:
-    duals = {
-        label: float(value if kind == FullyInvested.name else abs(value)) + 0.0
-        for label, kind, value in zip(program.labels, program.kinds, solution.row_duals, strict=True)
-    }
-    return duals | ({TurnoverLimit.name: abs(solution.turnover_dual)} if np.isfinite(program.turnover) else {})
-
-
-def _binding(program: LinearProgram, weights: np.ndarray, duals: dict[str, float]) -> tuple[Binding, ...]:
-    """Rows and turnover within 1e-7 of a limit, and how many names sit at a bound of their weight."""
-    found = []
-    at_rows = program.matrix @ weights
-    for i, label in enumerate(program.labels):
-        for side, gap in (("lower", at_rows[i] - program.row_lower[i]), ("upper", program.row_upper[i] - at_rows[i])):
-            equality = program.row_lower[i] == program.row_upper[i]
-            if gap <= 1e-7 and not (equality and side == "lower"):
-                found.append(Binding(label, "equality" if equality else side, duals[label]))
-    if np.isfinite(program.turnover) and float(np.abs(weights - program.reference).sum()) >= program.turnover - 1e-7:
-        found.append(Binding(TurnoverLimit.name, f"two-sided {program.turnover:.6g}", duals[TurnoverLimit.name]))
-    moving = program.upper > program.lower
-    for name, at_bound in (
-        (MaxDeviation.name, moving & (weights >= program.upper - 1e-9)),
-        (MaxDeviation.name, moving & (weights <= program.lower + 1e-9) & (program.lower > 0.0)),
-        (LongOnly.name, moving & (weights <= 1e-9)),
-        ("frozen", ~moving & (weights > 0.0)),
-    ):
-        if bool(at_bound.any()):
-            side = "upper" if bool((weights[at_bound] > program.lower[at_bound]).all()) else "lower"
-            found.append(
-                Binding(name, f"{int(at_bound.sum())} names" + (f" at the {side} bound" if name == MaxDeviation.name else ""))
-            )
-    return tuple(found)
-
-
-def _notes(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> list[str]:
-    notes = []
-    kinds = {c.name for c in spec.constraints}
-    if problem.is_first and TurnoverLimit.name in kinds:
-        notes.append("first portfolio: the turnover limit does not apply")
-    unknown = int((problem.industry == UNKNOWN_INDUSTRY).sum())
-    if unknown and IndustryBound.name in kinds:
-        notes.append(f"{unknown} names without an industry form a class of their own")
-    unscored = np.isnan(problem.alpha)
-    if bool((unscored & (problem.held > 0.0)).any()):
-        notes.append(
-            f"{int((unscored & (problem.held > 0.0)).sum())} held names without a score count as alpha 0 and are not bought"
-        )
-    if ConstituentFloor.name in kinds and bool((unscored & problem.constituents).any()):
-        notes.append(f"{int((unscored & problem.constituents).sum())} constituents without a score cannot be bought")
-    return notes
+def _checked(
+    problem: PortfolioProblem, spec: EnhancedIndexSpec, program: LinearProgram, relaxations: list[Relaxation], solution: Solution
+) -> tuple[np.ndarray, dict[str, float]]:
+    assert solution.weights is not None
+    weights = np.clip(solution.weights, program.lower, program.upper) + 0.0
+    return weights, violations(problem, spec.constraints, tuple(relaxations), weights)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alpha_pipeline.errors import BadInput, Misaligned, sentence
+from alpha_pipeline.portfolio.risk import FactorRisk
 
 UNKNOWN_INDUSTRY = -1
 _SUM_TOLERANCE = 1e-6
@@ -36,6 +37,8 @@ class PortfolioProblem:
     can_buy, can_sell
         Restrictions known or assumed at the signal date: suspended names are False in both, limit-up names and excluded ones
         False in ``can_buy``, limit-down names False in ``can_sell``.
+    risk
+        Factor model of the active return, for tracking-error limits and risk aversion. A name whose risk is unknown may not be bought.
     where
         Portfolio and date for messages, such as ``csi500_enhanced 2021-03-05``.
 
@@ -56,6 +59,7 @@ class PortfolioProblem:
     can_buy: np.ndarray | None = None
     can_sell: np.ndarray | None = None
     where: str = ""
+    risk: FactorRisk | None = None
 
     def __post_init__(self) -> None:
         n = len(self.symbols)
@@ -77,6 +81,8 @@ class PortfolioProblem:
                         f"{name} does not match the symbols", where=self.where, got=f"shape {np.shape(array)}", expected=f"({n},)"
                     )
                 )
+        if self.risk is not None and self.risk.specific_variance.shape != (n,):
+            raise Misaligned(sentence("risk does not match the symbols", where=self.where, got=self.risk.specific_variance.shape, expected=(n,)))
         if bool(np.isinf(self.alpha).any()):
             raise BadInput(
                 sentence(
@@ -142,6 +148,8 @@ class PortfolioProblem:
             allowed &= self.can_buy
         for exposure in self.styles.values():
             allowed &= np.isfinite(exposure)
+        if self.risk is not None:
+            allowed &= self.risk.known
         return allowed
 
     def sellable(self) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 class Relaxation:
     """A limit that had to give way: ``limit_before + amount`` (``limit_before - amount`` for a floor) is what was kept.
 
-    Turnover is in two-sided decimals, styles in standard deviations, weights in decimals.
+    Turnover is in two-sided decimals, tracking error in decimals a year, styles in standard deviations, weights in decimals.
     """
 
     constraint: str
@@ -41,7 +41,7 @@ class OptimizationResult:
     status
         ``optimal`` or, when a limit was widened, ``relaxed``.
     objective
-        αᵀw minus the linear transaction cost, in units of alpha; without the tie-breaking penalty.
+        αᵀw minus the linear transaction cost and the risk term, in units of alpha; without the tie-breaking penalty.
     duals
         Label to shadow price. Inequalities and two-sided bounds: gain per unit of loosening, at least 0;
         ``fully_invested``: gain per unit of position, any sign.
@@ -50,7 +50,12 @@ class OptimizationResult:
     max_violation
         Largest excess over any limit after the relaxations, at most 1e-8.
     notes
-        Assumptions in words (first portfolio, unknown industries, names without a score).
+        Assumptions in words (first portfolio, unknown industries, names without a score), and what the clean-up did.
+    gap
+        Proven from the duals: no portfolio within the limits is better by more, in units of alpha, before the clean-up and with the
+        tie-breaking penalty (2e-8 of the largest alpha) counted in.
+    tracking_error
+        Of the weights, decimals a year; None when the problem has no risk model.
     """
 
     weights: np.ndarray
@@ -65,3 +70,5 @@ class OptimizationResult:
     seconds: float
     is_first: bool
     notes: tuple[str, ...] = ()
+    gap: float = 0.0
+    tracking_error: float | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from alpha_pipeline.portfolio import (
     ConstituentFloor,
     EnhancedIndexSpec,
+    FactorRisk,
     FullyInvested,
     IndustryBound,
     LongOnly,
@@ -59,6 +62,15 @@ def random_problem(seed: int, n: int = 120, first: bool = False) -> PortfolioPro
         can_sell=~(suspended | limit_down),
         where=f"random {seed}",
     )
+
+
+def with_risk(problem: PortfolioProblem, seed: int, n_factors: int = 10) -> PortfolioProblem:
+    """The problem with a random factor model: factor volatilities of about 10 %, specific ones of 10 to 40 % a year."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(n_factors, n_factors)) * 0.03
+    covariance = root @ root.T + np.eye(n_factors) * 0.0004
+    n = problem.n_stocks
+    return replace(problem, risk=FactorRisk(rng.normal(size=(n, n_factors)), covariance, rng.uniform(0.1, 0.4, n) ** 2))
 
 
 def enhanced(
