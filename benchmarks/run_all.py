@@ -149,13 +149,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args(arguments)
-    chosen = options.only or [key for key in known if key != "recovery" or options.with_recovery]
+    chosen = options.only or [key for key in known if not key.startswith("recovery") or options.with_recovery]
     sections = stored_sections(options.page.read_text()) if options.page.exists() else {}
     for section in SECTIONS:
         if section.key not in chosen:
             continue
         print(f"{section.title} …", flush=True)
-        extra = ["--root", str(options.recovery_root.resolve())] if section.key == "recovery" else []
+        extra = ["--root", str(options.recovery_root.resolve())] if section.key.startswith("recovery") else []
         sections[section.key] = section_text(section, [run_command(command, extra) for command in section.commands])
         options.page.parent.mkdir(parents=True, exist_ok=True)
         options.page.write_text(assemble(sections, machine_facts()))
