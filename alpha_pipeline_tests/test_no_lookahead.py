@@ -208,8 +208,8 @@ class TestPlantedLookAhead:
         assert not first.equals(second)
 
     def test_scores_from_windows_that_end_a_day_late(self, worlds, monkeypatch):
-        honest = training._windows
-        monkeypatch.setattr(training, "_windows", lambda opened, spec, start, stop: honest(opened, spec, start + 1, stop + 1))
+        honest = training.windows_of
+        monkeypatch.setattr(training, "windows_of", lambda opened, spec, start, stop: honest(opened, spec, start + 1, stop + 1))
         first, second = self._remade(worlds, monkeypatch, lambda work: training.score(work, TINY_MODEL, [T], "cpu"))
         assert not first.equals(second)
 
@@ -241,9 +241,9 @@ class TestPlantedLookAhead:
 
     def test_training_on_windows_of_the_half_year(self, ci_run, before_training, monkeypatch, tmp_path):
         spec = replace(TINY_MODEL, name="planted", seeds=(0,), training=replace(TINY_MODEL.training, max_epochs=1))
-        honest = training._windows
+        honest = training.windows_of
         shift = 15  # the last sample precedes the half-year by its purge gap, ten to fourteen sessions
-        monkeypatch.setattr(training, "_windows", lambda opened, model, start, stop: honest(opened, model, start + shift, stop + shift))
+        monkeypatch.setattr(training, "windows_of", lambda opened, model, start, stop: honest(opened, model, start + shift, stop + shift))
         prints = []
         for name, work in (("plain", ci_run.work), ("altered", before_training)):
             shutil.copytree(Path(work.root) / "panels", tmp_path / name / "panels")
