@@ -76,7 +76,7 @@ class TestExamples:
         assert all(bar.figure(output) > 0 for bar in bars)
 
     def test_training_step(self, capsys: pytest.CaptureFixture[str]) -> None:
-        training_step.compare(40, 6, 30, 64, 1)
+        training_step.compare("gru", 40, 6, 30, 64, 1)
         bars = [bar for s in run_all.SECTIONS if s.key == "training_step" for bar in s.bars if bar.name.startswith("40 steps")]
         output = capsys.readouterr().out
         assert len(bars) == 2
@@ -169,7 +169,7 @@ class TestProperties:
         assert all(np.isfinite(bar.figure(output)) for bar in section.bars)
 
     def test_kept_sections_survive(self) -> None:
-        section = run_all.SECTIONS[3]
+        section = next(s for s in run_all.SECTIONS if s.key == "panels")
         output = "parquet days into one array  200.0 ms\npanel, every value  10.0 ms\nwindow: 20-day window  1.0 ms\nappend one date  60.0 ms"
         text = run_all.section_text(section, [run_all.Ran("panels", output, 3.0, (0.5, 0.7))])
         page = run_all.assemble({section.key: text}, "a machine")
