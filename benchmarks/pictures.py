@@ -25,7 +25,7 @@ def draw(work: Workspace, name: str) -> Figure:
     """The figure of one experiment on one market."""
     spec = for_source(experiment(name), work.source.describe())
     inputs = load_report_inputs(work, spec)
-    universe = inputs.universes[0]
+    universe = "all" if "all" in inputs.universes else inputs.universes[0]
     ours = {inputs.label(s): inputs.factor_tests[universe, s].ic for s in inputs.signals if (universe, s) in inputs.factor_tests}
     others = {inputs.label(s): test.ic for (u, s), test in inputs.comparisons.items() if u == universe}
     figure = Figure(figsize=(11, 3.6), layout="constrained")

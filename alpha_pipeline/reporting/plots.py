@@ -196,7 +196,7 @@ def excess_nav_plot(portfolios: Mapping[str, pd.DataFrame], ax: Axes | None = No
             ax.fill_between(dates, nav, peak.loc[nav.index], color=SERIES[0], alpha=0.22, lw=0, label="drawdown of the first")
     ax.axhline(1.0, color=MUTED, lw=0.8)
     _dates(ax)
-    return _legend(ax)
+    return _legend(ax, where="best")
 
 
 def turnover_plot(
@@ -304,9 +304,9 @@ def _dates(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def _legend(ax: Axes, where: Literal["upper left", "lower right"] = "upper left") -> Axes:
+def _legend(ax: Axes, where: Literal["upper left", "lower right", "best"] = "upper left") -> Axes:
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc=where, fontsize=8, frameon=False, labelcolor=INK)
+        ax.legend(loc=where, fontsize=8, frameon=where == "best", framealpha=0.8, edgecolor="none", labelcolor=INK)
     return ax
 
 
