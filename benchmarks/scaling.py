@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from alpha_pipeline.experiments.multifreq import MODELS, MULTIFREQ
+from alpha_pipeline.features.rows import PANELS
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.features.windows import Windows
 from alpha_pipeline.market.calendar import exchange_sessions
@@ -56,12 +57,12 @@ class Pass:
 
 def sample_set(names: tuple[str, ...], n_stocks: int, n_dates: int) -> SampleSet:
     """Random bars and labels; the numbers do not matter to a clock."""
-    history = max(TENSORS[name].n_days for name in names)
+    history = max(TENSORS[name].n_rows for name in names)
     n_days = history + n_dates - 1
     windows = {}
     for name in names:
         values = simulated_panel(TENSORS[name], n_days, n_stocks)
-        windows[name] = Windows(TENSORS[name], values, np.zeros((n_days, n_stocks), dtype=bool))
+        windows[name] = Windows(TENSORS[name], values, np.zeros((n_days, n_stocks), dtype=bool), PANELS[TENSORS[name].panel].fields)
     label_DS = np.random.default_rng(1).normal(size=(n_days, n_stocks)).astype(np.float32)
     return SampleSet(windows, np.ones((n_days, n_stocks), dtype=bool), label_DS, range(history - 1, n_days))
 

@@ -28,6 +28,8 @@ class GruDaily(NetworkConfig):
 
     Attributes
     ----------
+    tensor
+        Name of the input; ``weekly`` makes it the week-GRU of RISKCONTROL.
     n_fields
         Fields per bar.
     n_hidden
@@ -36,13 +38,14 @@ class GruDaily(NetworkConfig):
         Whether the level of the scores is trained; see :mod:`alpha_pipeline.models.contract`.
     """
 
+    tensor: str = "daily"
     n_fields: int = 6
     n_hidden: int = 30
     learn_shift: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return ("daily",)
+        return (self.tensor,)
 
     def create(self, generator: torch.Generator) -> Network:
         return GruDailyNetwork(self, generator)
@@ -53,12 +56,13 @@ class GruDailyNetwork(Network):
 
     def __init__(self, config: GruDaily, generator: torch.Generator) -> None:
         super().__init__(config)
+        self.tensor = config.tensor
         self.gru = GRU(config.n_fields, config.n_hidden, generator=generator)
         self.head = ScoreHead(config.n_hidden, learn_shift=config.learn_shift, generator=generator)
 
     def forward(self, inputs: Mapping[str, Tensor], frozen: Tensor | None = None) -> Tensor:
         """Score (N,)."""
         assert frozen is None, "this network has no frozen part"
-        (x_TFN,) = read_inputs(inputs, {"daily": self.gru.n_fields}, "gru_daily")
+        (x_TFN,) = read_inputs(inputs, {self.tensor: self.gru.n_fields}, "gru_daily")
         h_NH = self.gru(x_TFN)
         return self.head(h_NH)

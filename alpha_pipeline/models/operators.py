@@ -24,7 +24,7 @@ Letters: T steps, W windows, d steps of a window, F fields, P pairs, C features,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -110,12 +110,42 @@ def _decaylinear(m: Moments) -> Tensor:
     return torch.matmul(weights / weights.sum(), m.x.flatten(2)).unflatten(-1, m.x.shape[2:])
 
 
+class _SumsOfProducts(torch.autograd.Function):
+    """Σ over steps of the products of each pair, (W, P, N): one F × F matrix per window and stock, of which the pairs are taken.
+
+    The gradient is written out because it is one product of a symmetric matrix with the windows; torch would make two, and add
+    into the F × F matrices pair by pair.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(centered: Tensor, index: Tensor) -> Tensor:
+        c_WNFd = centered.permute(0, 3, 2, 1).contiguous()
+        products_WNFF = c_WNFd @ c_WNFd.mT
+        products_WFFN = products_WNFF.flatten(2).transpose(1, 2).contiguous()  # the rows of pairs are then whole rows of stocks
+        return products_WFFN.index_select(1, index[0] * centered.shape[2] + index[1])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_WPN: Tensor) -> tuple[Tensor, None]:
+        centered, index = ctx.saved_tensors
+        n_windows, _, n_fields, n_stocks = centered.shape
+        # P is the place of a pair in the list of pairs; on the diagonal it points at a row of zeros
+        place_FF = torch.full((n_fields, n_fields), index.shape[1], device=index.device)
+        place_FF[index[0], index[1]] = place_FF[index[1], index[0]] = torch.arange(index.shape[1], device=index.device)
+        padded_WPN = torch.cat([gradient_WPN, gradient_WPN.new_zeros(n_windows, 1, n_stocks)], dim=1)
+        symmetric_WNFF = padded_WPN.index_select(1, place_FF.flatten()).transpose(1, 2).contiguous().unflatten(2, (n_fields, n_fields))
+        d_WNFd = symmetric_WNFF @ centered.permute(0, 3, 2, 1).contiguous()
+        return d_WNFd.permute(0, 3, 2, 1), None
+
+
 def _sums_of_products(centered: Tensor, index: Tensor) -> Tensor:
-    """Σ over steps of the products of each pair, (W, P, N): one F × F matrix per window and stock, of which the pairs are taken."""
-    c_WNFd = centered.permute(0, 3, 2, 1).contiguous()
-    products_WNFF = c_WNFd @ c_WNFd.mT
-    products_WFFN = products_WNFF.flatten(2).transpose(1, 2).contiguous()  # the rows of pairs are then whole rows of stocks
-    return products_WFFN.index_select(1, index[0] * centered.shape[2] + index[1])
+    sums_WPN: Tensor = _SumsOfProducts.apply(centered, index)
+    return sums_WPN
 
 
 def _correlations(products: Tensor, m: Moments, fields: Tensor | None, index: Tensor) -> Tensor:
