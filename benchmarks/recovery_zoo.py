@@ -7,8 +7,9 @@ Market ``simulated``, one half-year out of sample (2022H1), trained on every 10t
 stage, patience 6, learning rate 1e-3: a comparison on equal and modest terms, not each network at its best. Losses are the
 reports': −IC for MULTIFREQ and ATTENTION, mean squared error for ALPHANET (v2.2 on neutralized scores, v2.3 weighted), the
 K-factor loss for the factor units, whose score is the mean of their z-scored factors. The networks of ATTENTION read 15-minute
-bars here. Beside them the product's linear blend and the six-factor blend with weights fitted on the same training dates. All
-signals are compared on the names that all of them score; RankIC overlaps, so errors are Newey-West with 10 lags.
+bars here, with the orthogonal layer and (plain) without. Beside them the product's linear blend and the six-factor blend with
+weights fitted on the same training dates. All signals are compared on the names that all of them score; RankIC overlaps, so
+errors are Newey-West with 10 lags.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ ZOO = (
         for kind in ("gru", "agru", "lstm", "restcn", "transformer")
     ),
     *(ModelSpec(f"attention_{kind}", f"attention_{kind}", ("intraday_15m",), training=IC) for kind in ("rnn", "self", "residual")),
-    ModelSpec("attention_rnn_orthogonal", "attention_rnn", ("intraday_15m",), (("orthogonal", True),), training=IC),
+    ModelSpec("attention_rnn_plain", "attention_rnn", ("intraday_15m",), (("orthogonal", False),), training=IC),
 )
 MODELS_BY_NAME = {model.name: replace(model, name=f"zoo_{model.name}", walk=WALK, seeds=(0,)) for model in ZOO}
 

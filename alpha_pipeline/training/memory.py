@@ -25,6 +25,7 @@ from alpha_pipeline.training.spec import TrainingSpec
 logger = logging.getLogger("alpha_pipeline.training")
 
 _PROBE_STOCKS = 32
+_PROBE_CROSS_SECTION = 512  # a network that compares stocks needs more of them: some for every factor and exposure
 _MARGIN = 0.9  # share of the free memory that is planned with
 _MEMINFO = Path("/proc/meminfo")
 
@@ -48,18 +49,19 @@ def memory_needed(network: Network, samples: SampleSet, spec: TrainingSpec, n_me
     One by one, only one member's activations exist at a time; stacked, all of them. ``network`` itself is not touched.
     """
     n_stocks = min(spec.batch_size, samples.n_samples) if spec.batch_mode == "shuffled" else samples.largest_batch(spec.dates_per_batch)
+    n_probe = min(n_stocks, _PROBE_CROSS_SECTION) if network.config.is_cross_sectional else _PROBE_STOCKS
     windows = activations = 0
     for stage in network.stages():
         steps = {name: samples.windows[name].spec for name in stage.inputs}
         windows = max(windows, sum(4 * tensor.n_steps * tensor.n_fields for tensor in steps.values()) * n_stocks)
-        inputs = {name: torch.randn(tensor.n_steps, tensor.n_fields, _PROBE_STOCKS, generator=_generator()).to(device)
+        inputs = {name: torch.randn(tensor.n_steps, tensor.n_fields, n_probe, generator=_generator()).to(device)
                   for name, tensor in steps.items()}
         if network.config.needs_exposures and samples.exposures is not None:
-            inputs["exposures"] = torch.randn(_PROBE_STOCKS, len(samples.exposures.names), generator=_generator()).to(device)
+            inputs["exposures"] = torch.randn(n_probe, len(samples.exposures.names), generator=_generator()).to(device)
         probe = copy.deepcopy(network).to(device)
         probe.enter(stage)
         activations = max(activations, _saved_bytes(probe.train(), inputs, device))
-    scale = math.ceil(n_stocks / _PROBE_STOCKS) * (n_members if stacked else 1)
+    scale = math.ceil(n_stocks / n_probe) * (n_members if stacked else 1)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     return MemoryNeed(windows, activations * scale, 4 * weights * n_members)
 

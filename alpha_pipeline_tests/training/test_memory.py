@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from alpha_pipeline.errors import NotEnoughData
+from alpha_pipeline.models.attention_rnn import AttentionRnn
 from alpha_pipeline.training import memory
 from alpha_pipeline.training.fit import train_model
 from alpha_pipeline.training.memory import MemoryNeed, check_memory, free_memory, memory_needed, placed
@@ -41,6 +42,13 @@ class TestNeed:
         assert memory_needed(network(tiny), samples, SPEC, 3, CPU, stacked=False).activations == one
         several = dataclasses.replace(SPEC, dates_per_batch=22)
         assert memory_needed(network(tiny), samples, several, 1, CPU, stacked=False).activations > 10 * one
+
+    def test_a_network_that_compares_stocks_is_tried_on_a_whole_cross_section(self, market: Any) -> None:
+        """Few stocks do not suffice for its factors: the default wants 96, and is told so only where the data have fewer."""
+        samples = market.samples(range(11, 16))
+        config = AttentionRnn(tensor="daily", n_fields=samples.windows["daily"].spec.n_fields, n_outputs=samples.largest_batch(1) // 3)
+        assert config.is_cross_sectional
+        assert memory_needed(network(config), samples, SPEC, 1, CPU, stacked=False).activations > 0
 
     def test_leaves_network_and_random_numbers_alone(self, market: Any, tiny: Any) -> None:
         net, before = network(tiny), torch.get_rng_state()
