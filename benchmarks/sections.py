@@ -98,7 +98,8 @@ SECTIONS = (
         ("recovery_zoo",),
         (),
         "Equal and modest terms (every 10th date, one seed, at most 40 epochs), not each network at its best: most stop within 16 epochs on 67 "
-        "training dates. Likely reasons, not proved, for those below the fitted blend: the networks on 15-minute bars alone see 20 days, and the largest planted piece is a "
+        "training dates. Likely reasons, not proved, for those below the fitted blend: the networks "
+        "on 15-minute bars alone see 20 days, and the largest planted piece is a "
         "wave of 40; AlphaNet sees 30 days as three numbers per feature, and its squared error has to learn a level that −IC ignores; "
         "v2.3 weighs the top half of the returns where the planted signal is linear; a single GRU lies within a standard error of "
         "the blend. The self-attention and residual-attention networks are not in the table: 1,300 samples a second over 320 steps.",
