@@ -7,7 +7,8 @@ Market ``simulated``; models of 2022H1 and 2022H2 trained on everything from 201
 every 5th date, 4:1 split, −IC, learning rate 1e-3, at most 100 epochs a stage, patience 10, three seeds. Beside it: its members,
 its daily branch alone, the product's linear blend, the blend of six published price-volume factors (equal weights, or weights
 fitted on the model's own training and validation dates), and the oracle, the market's conditional expected return. The control
-is the same model on labels permuted within each date.
+is the same model on labels permuted within each date; ``benchmarks.recovery_control`` says why one such control misses its bar more
+often than not, and repeats it.
 
 Bars: the ensemble's 10-day RankIC is at least half of the oracle's and above the best linear blend's; the control's lies within
 2.5 standard errors of zero. RankIC on every session overlaps nine tenths of its neighbor's, so its standard error is Newey-West
