@@ -120,7 +120,7 @@ class Clock:
         return result
 
 
-class _Lines:
+class ProgressLines:
     """Prints a line of progress now and then, for a log file."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ def measure(work: Workspace, model: ModelSpec, control: ModelSpec | None, period
     scores[DAILY_BRANCH] = clock.run(
         "daily branch", lambda: daily_branch_scores(work, model, dates, np.isfinite(scores[ENSEMBLE]))
     )
-    blends, weights = _blends(work, model, periods, dates)
+    blends, weights = fitted_and_equal_blends(work, model, periods, dates)
     scores |= blends
     if control is not None:
         scores[CONTROL] = read_scores(work, panels, training.scores_table(control.name), dates, "score")
@@ -221,7 +221,7 @@ def daily_branch_scores(work: Workspace, model: ModelSpec, dates: Sequence[str],
     return result
 
 
-def _blends(
+def fitted_and_equal_blends(
     work: Workspace, model: ModelSpec, periods: Sequence[str], dates: Sequence[str]
 ) -> tuple[dict[str, FloatArray], pd.DataFrame]:
     """Equal-weight and fitted blend of the published factors on ``dates``, and the fitted weights by period.
@@ -327,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-control", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    with listening(_Lines()):
+    with listening(ProgressLines()):
         try:
             found = run(options.root, load_market(options.market), MODEL, options.periods, with_control=not options.no_control)
         except AlphaPipelineError as error:

@@ -32,7 +32,7 @@ from alpha_pipeline.pipeline.factors import factor_table, make_factors, read_sco
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.progress import listening
 from alpha_pipeline.training.periods import period_named
-from benchmarks.recovery import MODEL, Clock, _Lines, prepare, rank_ic_series
+from benchmarks.recovery import MODEL, Clock, ProgressLines, prepare, rank_ic_series
 from benchmarks.recovery_tables import CONTROL_BAR, OVERLAP
 
 PERIOD = "2022H1"
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    with listening(_Lines()):
+    with listening(ProgressLines()):
         try:
             found = run(options.root, options.draws)
         except AlphaPipelineError as error:

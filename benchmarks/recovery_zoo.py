@@ -35,7 +35,7 @@ from alpha_pipeline.progress import listening
 from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward, period_named
 from alpha_pipeline.training.spec import TrainingSpec
-from benchmarks.recovery import Clock, _blends, _Lines, prepare, rank_ic_series
+from benchmarks.recovery import Clock, ProgressLines, fitted_and_equal_blends, prepare, rank_ic_series
 from benchmarks.recovery_tables import FITTED, PRODUCT_BLEND, THE_ORACLE, figures_table
 
 PERIOD = "2022H1"
@@ -96,7 +96,7 @@ def run(root: Path, names: Sequence[str]) -> pd.DataFrame:
     scores[PRODUCT_BLEND] = read_scores(work, panels, factor_table(LINEAR_BLEND.name), dates, "score")
     scores[THE_ORACLE] = read_scores(work, panels, factor_table(ORACLE.name), dates, "score")
     first = next(iter(models.values()))
-    scores[FITTED] = _blends(work, first, [PERIOD], dates)[0][FITTED]
+    scores[FITTED] = fitted_and_equal_blends(work, first, [PERIOD], dates)[0][FITTED]
     rank_ics, n_names = rank_ic_series(work, first, dates, scores)
     table = figures_table(rank_ics, THE_ORACLE)[["RankIC", "NW s.e.", "ICIR", "share of oracle"]]
     table["beats fitted blend"] = ["" if name in (FITTED, THE_ORACLE) else ("yes" if row > table.loc[FITTED, "RankIC"] else "no")
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    with listening(_Lines()):
+    with listening(ProgressLines()):
         try:
             found = run(options.root, options.only)
         except AlphaPipelineError as error:
