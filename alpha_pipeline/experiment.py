@@ -176,7 +176,8 @@ class ExperimentSpec:
 
     ``start`` and ``end`` bound the out-of-sample dates and are clipped to the market. ``comparisons`` are signals shown beside the models'
     on the same dates. ``test_universes`` are "all" or index codes.
-    ``studies`` add sections of their own to the report.
+    ``studies`` add sections of their own to the report. ``variants`` are portfolios that studies compare: made and backtested like the others,
+    without a section, a row or an attribution of their own.
     """
 
     name: str
@@ -193,6 +194,7 @@ class ExperimentSpec:
     test_universes: tuple[str, ...] = ("all",)
     tags: tuple[str, ...] = field(default=())
     studies: tuple[StudySpec, ...] = ()
+    variants: tuple[PortfolioSpec, ...] = ()
 
     def validate(self) -> ExperimentSpec:
         """Self, after checking every part and the links between them; raises with a sentence otherwise."""
@@ -200,7 +202,7 @@ class ExperimentSpec:
             raise InvalidSpec(sentence("start is after end", where=f"experiment '{self.name}'", got=f"{self.start} … {self.end}"))
         models = tuple(m.name for m in self.models)
         signals = tuple(s.name for s in self.all_signals())
-        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios)),
+        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.all_portfolios())),
                             ("study", tuple(s.name for s in self.studies))):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
@@ -209,7 +211,7 @@ class ExperimentSpec:
             model.validate()
         for signal in self.all_signals():
             signal.validate(models)
-        for portfolio in self.portfolios:
+        for portfolio in self.all_portfolios():
             portfolio.validate(signals)
         for study in self.studies:
             study.validate()
@@ -221,6 +223,10 @@ class ExperimentSpec:
     def all_signals(self) -> tuple[SignalSpec, ...]:
         """Signals of the models, then comparisons."""
         return (*self.signals, *self.comparisons)
+
+    def all_portfolios(self) -> tuple[PortfolioSpec, ...]:
+        """Portfolios of the report, then variants."""
+        return (*self.portfolios, *self.variants)
 
     def digest(self) -> str:
         """Hash of the whole experiment."""

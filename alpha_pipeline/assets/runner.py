@@ -13,7 +13,7 @@ import dagster as dg
 
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
-from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec, StudySpec
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import RunPlan, monday
 from alpha_pipeline.pipeline.studies.study import study_name
@@ -157,16 +157,28 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     bounds = {"start": plan.start, "end": plan.end}
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
-    for portfolio in spec.portfolios:
-        if plan.weeks:
-            steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
-            results = (f"portfolios/{portfolio.name}/backtest", f"portfolios/{portfolio.name}/attribution")
-            steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
-    for study in spec.studies:
-        name = study_name(spec.name, study.name)
-        steps.append(Step(f"Study {study.name}", (name,), config={_op(name): bounds}))
+    steps += portfolio_steps(spec.portfolios, plan) + portfolio_steps(spec.variants, plan, attributed=False)
+    steps += [study_step(spec, study, plan) for study in spec.studies]
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     return steps
+
+
+def portfolio_steps(portfolios: Sequence[PortfolioSpec], plan: RunPlan, *, attributed: bool = True) -> list[Step]:
+    """Rebalances and backtests (with attributions, if asked for) of portfolios; none for a plan without a whole week."""
+    steps = []
+    bounds = {"start": plan.start, "end": plan.end}
+    for portfolio in portfolios if plan.weeks else ():
+        steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
+        backtest = f"portfolios/{portfolio.name}/backtest"
+        results = (backtest, f"portfolios/{portfolio.name}/attribution") if attributed else (backtest,)
+        steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(backtest): bounds}))
+    return steps
+
+
+def study_step(spec: ExperimentSpec, study: StudySpec, plan: RunPlan) -> Step:
+    """The run of one study over the plan's out-of-sample dates."""
+    name = study_name(spec.name, study.name)
+    return Step(f"Study {study.name}", (name,), config={_op(name): {"start": plan.start, "end": plan.end}})
 
 
 def _op(asset: str) -> str:

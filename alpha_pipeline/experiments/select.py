@@ -29,7 +29,7 @@ def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
     needs_intraday = any(TENSORS[name].panel == "intraday_15m" for model in spec.models for name in model.tensors)
     if needs_intraday and "intraday_bars" not in source.tables:
         lacks.append("intraday_bars")
-    if spec.portfolios:
+    if spec.all_portfolios():
         lacks += [table for table in ("index_weights", "index_bars") if table not in source.tables]
     return lacks
 
@@ -65,7 +65,7 @@ def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescript
     for spec in carried:
         for model in spec.models:
             _same("model", models.setdefault(model.name, model), model, spec.name)
-        for portfolio in spec.portfolios:
+        for portfolio in spec.all_portfolios():
             _same("portfolio", portfolios.setdefault(portfolio.name, portfolio), portfolio, spec.name)
         for signal in spec.all_signals():
             known, test, universes = signals.get(signal.name, (signal, spec.test, ()))
