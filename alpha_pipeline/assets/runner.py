@@ -14,9 +14,11 @@ import dagster as dg
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import RunPlan, monday
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.risk import covariance
 from alpha_pipeline.training.periods import period_named
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -156,6 +158,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     bounds = {"start": plan.start, "end": plan.end}
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
+    steps += risk_steps(spec, plan)
     for portfolio in spec.portfolios:
         if plan.weeks:
             steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
@@ -163,6 +166,19 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
             steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     return steps
+
+
+def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
+    """The market's risk model where a portfolio of the experiment needs it: forecasts from the first out-of-sample date on, exposures and returns
+    over the history that the first forecast is made from."""
+    if not any(portfolio.needs_risk_model for portfolio in spec.portfolios):
+        return []
+    first = max(0, plan.history.index(plan.start) + 1 - covariance.WINDOW_SESSIONS)
+    return [
+        Step("Risk exposures", (risk_exposures.EXPOSURES,), plan.history[max(0, first - 1)], plan.end),  # returns need those of the session before
+        Step("Risk returns", (risk_model.FACTOR_RETURNS, risk_model.SPECIFIC_RETURNS), plan.history[first], plan.end),
+        Step("Risk forecasts", (risk_model.COVARIANCE, risk_model.SPECIFIC), plan.start, plan.end),
+    ]
 
 
 def _op(asset: str) -> str:
