@@ -17,6 +17,8 @@ from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import RunPlan, monday
+from alpha_pipeline.pipeline.studies import study_kind
+from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.risk import covariance
 from alpha_pipeline.training.periods import period_named
@@ -164,14 +166,18 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
             steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
             results = (f"portfolios/{portfolio.name}/backtest", f"portfolios/{portfolio.name}/attribution")
             steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
+    for study in spec.studies:
+        name = study_name(spec.name, study.name)
+        steps.append(Step(f"Study {study.name}", (name,), config={_op(name): bounds}))
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     return steps
 
 
 def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
-    """The market's risk model where a portfolio of the experiment needs it: forecasts from the first out-of-sample date on, exposures and returns
+    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures and returns
     over the history that the first forecast is made from."""
-    if not any(portfolio.needs_risk_model for portfolio in spec.portfolios):
+    studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
+    if not any(portfolio.needs_risk_model for portfolio in spec.portfolios) and not any(name.startswith("risk/") for name in studied):
         return []
     first = max(0, plan.history.index(plan.start) + 1 - covariance.WINDOW_SESSIONS)
     return [
