@@ -14,10 +14,13 @@ import dagster as dg
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec, StudySpec
+from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import RunPlan, monday
+from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.risk import covariance
 from alpha_pipeline.training.periods import period_named
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -157,6 +160,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     bounds = {"start": plan.start, "end": plan.end}
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
+    steps += risk_steps(spec, plan)
     steps += portfolio_steps(spec.portfolios, plan) + portfolio_steps(spec.variants, plan, attributed=False)
     steps += [study_step(spec, study, plan) for study in spec.studies]
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
@@ -179,6 +183,20 @@ def study_step(spec: ExperimentSpec, study: StudySpec, plan: RunPlan) -> Step:
     """The run of one study over the plan's out-of-sample dates."""
     name = study_name(spec.name, study.name)
     return Step(f"Study {study.name}", (name,), config={_op(name): {"start": plan.start, "end": plan.end}})
+
+
+def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
+    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures and returns
+    over the history that the first forecast is made from."""
+    studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
+    if not any(portfolio.needs_risk_model for portfolio in spec.all_portfolios()) and not any(name.startswith("risk/") for name in studied):
+        return []
+    first = max(0, plan.history.index(plan.start) + 1 - covariance.WINDOW_SESSIONS)
+    return [
+        Step("Risk exposures", (risk_exposures.EXPOSURES,), plan.history[max(0, first - 1)], plan.end),  # returns need those of the session before
+        Step("Risk returns", (risk_model.FACTOR_RETURNS, risk_model.SPECIFIC_RETURNS), plan.history[first], plan.end),
+        Step("Risk forecasts", (risk_model.COVARIANCE, risk_model.SPECIFIC), plan.start, plan.end),
+    ]
 
 
 def _op(asset: str) -> str:

@@ -9,6 +9,7 @@ from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, 
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.risk.style_factors import REPORT_STYLES
 from alpha_pipeline.sources.base import SourceDescription
 
 
@@ -31,6 +32,9 @@ def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
         lacks.append("intraday_bars")
     if spec.all_portfolios():
         lacks += [table for table in ("index_weights", "index_bars") if table not in source.tables]
+    styles = {name for portfolio in spec.all_portfolios() for name in portfolio.style_names}
+    if styles & set(REPORT_STYLES) and "fundamentals" not in source.tables:
+        lacks.append("fundamentals")
     return lacks
 
 
