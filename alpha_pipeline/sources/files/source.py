@@ -75,7 +75,7 @@ class FilesMarket:
             tuple(t for t in TABLES if t in config.tables),
             config.intraday_minutes,
             config.industry_scheme,
-            dict(config.missing),
+            {**_unmapped(config), **config.missing},
             proxies,
             tuple(notes),
         )
