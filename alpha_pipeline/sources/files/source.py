@@ -266,6 +266,15 @@ class FilesMarket:
         return pd.concat(parts, ignore_index=True)
 
 
+def _unmapped(config: FilesMarketSpec) -> dict[str, str]:
+    """Optional columns of the offered tables that the map neither names nor derives."""
+    absent: dict[str, str] = {}
+    for name, table in config.tables.items():
+        known = {*table.derive, *(config.files[table.file].columns if table.file else ())}
+        absent |= {f"{name}.{c.name}": "not mapped" for c in TABLES[name].columns if c.optional and c.name not in known}
+    return absent
+
+
 def _weight_frame(index_code: str, trade_date: dt.date, day: DayWeights) -> pd.DataFrame:
     return pd.DataFrame(
         {
