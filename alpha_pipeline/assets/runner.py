@@ -14,6 +14,7 @@ import dagster as dg
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec, StudySpec
+from alpha_pipeline.experiments.select import characteristic_panels
 from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import RunPlan, monday
@@ -146,7 +147,8 @@ def iso_date(text: str) -> str:
 def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> list[Step]:
     """All steps of an experiment, in order."""
     tables = tuple(t for t in ORDER if t in work.source.describe().tables)
-    panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])]
+    panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else []),
+              *(f"{name}_panel" for name in characteristic_panels((spec,)))]
     labels = sorted({f"labels/{model.label.name}" for model in spec.models})
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
     for model in spec.models:
