@@ -5,6 +5,7 @@ from __future__ import annotations
 from alpha_pipeline.errors import unknown_name
 from alpha_pipeline.pipeline.studies import (
     constraint_sweep,
+    deep_weight,
     factor_profile,
     return_sources,
     style_timing,
@@ -16,6 +17,7 @@ from alpha_pipeline.pipeline.studies.study import Study
 
 STUDIES: dict[str, Study] = {
     "constraint_sweep": constraint_sweep.STUDY,
+    "deep_weight": deep_weight.STUDY,
     "factor_profile": factor_profile.STUDY,
     "return_sources": return_sources.STUDY,
     "style_timing": style_timing.STUDY,
