@@ -6,7 +6,7 @@ themselves (they compare hashes of their inputs), so a run that was killed is si
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,7 @@ from alpha_pipeline.market.calendar import as_date
 from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.combinations.plan import needed_from
 from alpha_pipeline.pipeline.ingest import ORDER
+from alpha_pipeline.pipeline.pages import INDEX
 from alpha_pipeline.pipeline.session import RunPlan, monday
 from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.studies.study import study_name
@@ -182,6 +183,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     steps += portfolio_steps(spec.portfolios, plan) + portfolio_steps(spec.variants, plan, attributed=False)
     steps += [study_step(spec, study, plan) for study in spec.studies]
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
+    steps.append(Step("Index of experiments", (INDEX,)))
     return steps
 
 
@@ -226,8 +228,37 @@ def _op(asset: str) -> str:
     return asset.replace("/", "__")
 
 
-def run_experiment(defs: dg.Definitions, instance: dg.DagsterInstance, steps: Sequence[Step], on_step: Callable[[int, Step], None]) -> None:
-    """Execute the steps in order; ``on_step`` hears of each before it starts."""
+@dataclass
+class WorkDone:
+    """What the partitioned assets of a run computed and what they found current: asset → number of partitions."""
+
+    computed: dict[str, int] = field(default_factory=dict)
+    reused: dict[str, int] = field(default_factory=dict)
+
+    def add(self, result: dg.ExecuteInProcessResult) -> None:
+        """Count the materializations of one step; every partition of a range carries the figures of the whole range."""
+        counted: set[str] = set()
+        for event in result.get_asset_materialization_events():
+            metadata: dict[str, Any] = {name: value.value for name, value in event.materialization.metadata.items()}
+            if "trained now" in metadata:
+                metadata |= {"computed": int(bool(metadata["trained now"])), "reused": int(not metadata["trained now"])}
+            name = event.materialization.asset_key.to_user_string()
+            if "computed" in metadata and name not in counted:
+                counted.add(name)
+                self.computed[name] = self.computed.get(name, 0) + int(metadata["computed"])
+                self.reused[name] = self.reused.get(name, 0) + int(metadata["reused"])
+
+    def lines(self) -> list[str]:
+        """In words: what was computed, asset by asset, and what was reused."""
+        current = [name for name, count in self.computed.items() if count == 0]
+        lines = [f"computed {name}: {count} partitions ({self.reused[name]} reused)" for name, count in self.computed.items() if count]
+        return [*lines, f"reused as they were: {len(current)} assets, {sum(self.reused[name] for name in current)} partitions"]
+
+
+def run_experiment(defs: dg.Definitions, instance: dg.DagsterInstance, steps: Sequence[Step], on_step: Callable[[int, Step], None]) -> WorkDone:
+    """Execute the steps in order; ``on_step`` hears of each before it starts. Returns what was computed and what reused."""
+    done = WorkDone()
     for number, step in enumerate(steps):
         on_step(number, step)
-        execute(defs, instance, step)
+        done.add(execute(defs, instance, step))
+    return done
