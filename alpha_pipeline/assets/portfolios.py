@@ -6,8 +6,10 @@ from alpha_pipeline.assets.common import OWNERS, SINGLE_RUN, DateRange, frame_ta
 from alpha_pipeline.assets.partitions import Axes
 from alpha_pipeline.experiment import PortfolioSpec
 from alpha_pipeline.pipeline import backtests, portfolios
+from alpha_pipeline.pipeline.risk_inputs import risk_tables
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
 from alpha_pipeline.resources.market import MarketResource
+from alpha_pipeline.risk.panel_factors import panel_factor
 
 
 def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
@@ -15,12 +17,14 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
     prefix = ["portfolios", spec.name]
     weights_key = dg.AssetKey([*prefix, "weights"])
     previous_week = dg.AssetDep(weights_key, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1))
+    inputs = [*risk_tables(spec), *(f"{panel_factor(name).panel}_panel" for name in spec.panel_factors)]
     limits = ", ".join(str(constraint) for constraint in spec.optimizer.constraints)
     rule = f"Maximal expected return within: {limits}." if limits else f"Equal weight: {spec.optimizer}."
 
     @dg.asset(name="weights", key_prefix=prefix, group_name="portfolios", owners=OWNERS, kinds={spec.optimizer.solver}, code_version=CODE_VERSION,
               tags={"benchmark": spec.benchmark}, partitions_def=axes.weeks, backfill_policy=SINGLE_RUN,
-              deps=[dg.AssetKey(["signals", spec.signal, "factor"]), "index_weights", "daily_panel", "universe", previous_week],
+              deps=[dg.AssetKey(["signals", spec.signal, "factor"]), "index_weights", "daily_panel", "universe", previous_week,
+                    *(dg.AssetKey(name.split("/")) for name in dict.fromkeys(inputs) if name != "daily_panel")],
               description=f"Target weights against {spec.benchmark}, decided at the close of the week's last session and traded on the next. "
                           f"{rule} Starts from the holdings its previous week left.")
     def weights(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:

@@ -4,12 +4,12 @@ Each asks the calendar whether the session exists and is closed; on a holiday it
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from alpha_pipeline.assets.common import AssetJob
-from alpha_pipeline.assets.jobs import training_keys
+from alpha_pipeline.assets.jobs import fit_key, training_keys
 from alpha_pipeline.assets.partitions import TIMEZONE, half_year_key
 from alpha_pipeline.assets.stored_checks import CALENDAR_WARNING_DAYS
 from alpha_pipeline.market.calendar import TradingCalendar
@@ -18,9 +18,9 @@ from alpha_pipeline.training.periods import period_of
 
 
 def schedules(calendar: TradingCalendar, daily: AssetJob, weekly: AssetJob | None,
-              retrain: AssetJob, models: Sequence[str]) -> list[dg.ScheduleDefinition]:
-    """The three schedules of a market; stopped until somebody turns them on."""
-    found = [_daily(calendar, daily), _retrain(calendar, retrain, models)]
+              retrain: AssetJob, models: Sequence[str], fitted: Sequence[str] = ()) -> list[dg.ScheduleDefinition]:
+    """The three schedules of a market; stopped until somebody turns them on. ``fitted``: combinations that learn, trained with the ``models``."""
+    found = [_daily(calendar, daily), _retrain(calendar, retrain, {name: training_keys(name) for name in models} | {n: [fit_key(n)] for n in fitted})]
     return [*found, _weekly(calendar, weekly)] if weekly is not None else found
 
 
@@ -66,7 +66,7 @@ def _weekly(calendar: TradingCalendar, job: AssetJob) -> dg.ScheduleDefinition:
     return weekly_rebalance_after_close
 
 
-def _retrain(calendar: TradingCalendar, job: AssetJob, models: Sequence[str]) -> dg.ScheduleDefinition:
+def _retrain(calendar: TradingCalendar, job: AssetJob, selections: Mapping[str, list[dg.AssetKey]]) -> dg.ScheduleDefinition:
     @dg.schedule(name="half_yearly_retrain_before_open", job=job, cron_schedule="0 2 * 1,7 *", execution_timezone=TIMEZONE,
                  description="02:00 before the first session of a half-year: train every model on what was known at the previous close.")
     def half_yearly_retrain_before_open(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
@@ -77,6 +77,6 @@ def _retrain(calendar: TradingCalendar, job: AssetJob, models: Sequence[str]) ->
             first = sessions[0] if len(sessions) else "unknown"
             return dg.SkipReason(f"{today} is not the first session of {period.name} ({first}).{_calendar_note(calendar, today)}")
         key = half_year_key(period.name)
-        return [dg.RunRequest(run_key=f"retrain-{name}-{key}", partition_key=key, asset_selection=training_keys(name)) for name in models]
+        return [dg.RunRequest(run_key=f"retrain-{name}-{key}", partition_key=key, asset_selection=keys) for name, keys in selections.items()]
 
     return half_yearly_retrain_before_open
