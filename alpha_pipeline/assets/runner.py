@@ -174,8 +174,8 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
 
 
 def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
-    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures and returns
-    over the history that the first forecast is made from."""
+    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures
+    and returns over the history that the first forecast is made from."""
     studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
     if not any(portfolio.needs_risk_model for portfolio in spec.portfolios) and not any(name.startswith("risk/") for name in studied):
         return []
