@@ -13,10 +13,10 @@ import dagster as dg
 
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
-from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec
 from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.ingest import ORDER
-from alpha_pipeline.pipeline.session import RunPlan, monday
+from alpha_pipeline.pipeline.session import RunPlan, monday, rebalance_session
 from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
@@ -162,8 +162,10 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
     steps += risk_steps(spec, plan)
     for portfolio in spec.portfolios:
-        if plan.weeks:
-            steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
+        weeks = _weeks(portfolio, plan, work)
+        if weeks:
+            weekly = (f"portfolios/{portfolio.name}/weights", f"portfolios/{portfolio.name}/changes")
+            steps.append(Step(f"Rebalance {portfolio.name}", weekly, weeks[0], weeks[-1]))
             results = (f"portfolios/{portfolio.name}/backtest", f"portfolios/{portfolio.name}/attribution")
             steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
     for study in spec.studies:
@@ -171,6 +173,13 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
         steps.append(Step(f"Study {study.name}", (name,), config={_op(name): bounds}))
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     return steps
+
+
+def _weeks(portfolio: PortfolioSpec, plan: RunPlan, work: Workspace) -> list[str]:
+    """The run's weeks; without a first one whose signal date precedes the run's first."""
+    first = plan.weeks[:1]
+    early = [week for week in first if str(rebalance_session(week, work.calendar, portfolio.every_n_sessions) or plan.start) < plan.start]
+    return [week for week in plan.weeks if week not in early]
 
 
 def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
