@@ -65,6 +65,7 @@ OTHER: dict[str, Any] = {
     "mode": "shares",
     "benchmark_level": "total_return",
     "max_participation": 0.1,
+    "slippage": 0.001,
     "every": 5,
     "return_entry": "next_vwap",
     "test_universes": ("all",),

@@ -9,6 +9,7 @@ from alpha_pipeline.pipeline import backtests, changes, portfolios
 from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
 from alpha_pipeline.pipeline.risk_inputs import risk_tables
 from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS
+from alpha_pipeline.pipeline.robustness import deflated_sharpe
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
 from alpha_pipeline.resources.market import MarketResource
 from alpha_pipeline.risk.panel_factors import panel_factor
@@ -48,6 +49,8 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
             work = market.workspace()
             manifest = backtests.run_portfolio_backtest(work, spec, config.start, config.end)
             metadata = _backtest_metadata(work.store.read_bundle(manifest.table), manifest.meta)
+            deflated = deflated_sharpe(work, spec.name)
+            metadata |= {"deflated Sharpe": deflated.probability, "trials so far": deflated.n_trials}
             return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=metadata)
 
     @dg.asset(name="attribution", key_prefix=prefix, group_name="attribution", owners=OWNERS, kinds={"pandas"}, code_version=CODE_VERSION,
@@ -93,6 +96,7 @@ def _backtest_metadata(frames: dict, meta: dict) -> dict:
     summary = meta["summary"]
     return {
         "excess NAV": dg.MetadataValue.md(thumbnail_markdown(axes, alt="excess NAV")), "summary": frame_table(frames["summary"].T.reset_index()),
+        "intervals": frame_table(frames["intervals"]), "drawdowns": frame_table(frames["drawdowns"]),
         "annualized excess return": summary["annualized_excess_return"], "information ratio": summary["information_ratio"],
         "range": f"{meta['start']} … {meta['end']}", "conventions": dg.MetadataValue.json(meta["conventions"]),
     }

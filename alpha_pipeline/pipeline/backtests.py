@@ -18,6 +18,7 @@ from alpha_pipeline.experiment import BENCHMARK_LEVELS, PortfolioSpec
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.pipeline.attribution_models import compact_model, full_model
 from alpha_pipeline.pipeline.portfolios import equal_weights, market_prices, read_week, weights_table
+from alpha_pipeline.pipeline.robustness import robustness_frames
 from alpha_pipeline.pipeline.share_replay import replay_in_shares
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT
@@ -46,8 +47,9 @@ class _Chain:
 def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = "", end: str = "") -> Manifest:
     """Backtest of the stored weekly targets from the first signal date in the range to ``end`` (default: the newest panel date).
 
-    Targets of *t* are traded at the vwap of *t+1*; marked daily at the close; costs and fill rules as in the spec. The benchmark is the price
-    index. Stored as a bundle: daily, holdings, trades, rebalances, yearly, drawdowns and the summary of metrics.
+    Targets of *t* are traded at a price of *t+1* (vwap unless the spec says otherwise); marked daily at the close; costs, fill rules and benchmark
+    level as in the spec. Stored as a bundle: daily, holdings, trades, rebalances, yearly, drawdowns, the summary of metrics, and what
+    :func:`~alpha_pipeline.pipeline.robustness.robustness_frames` adds.
     """
     panels = work.panels
     chain = _chain(work, spec, start, end)
@@ -75,6 +77,7 @@ def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = ""
     if spec.mode == "shares":
         found = replay_in_shares(panels, spec, market, first, columns, targets, benchmark, initial)
         result, paid = found.tables, {**found.costs, "dividends": found.dividends}
+        result.daily["nav"] /= spec.capital  # as in fractions: 1 is what was put in
     else:
         result = run_backtest(targets, market, 0, last - first, spec.costs, benchmark, spec.unfilled, initial)  # type: ignore[arg-type]
     step(f"backtest {spec.name}", 1, 1)
@@ -82,7 +85,7 @@ def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = ""
     frames = {
         "daily": result.daily, "holdings": result.holdings, "trades": result.trades, "rebalances": _rebalances(chain.metas),
         "yearly": yearly_table(result.daily), "drawdowns": drawdown_table(result.daily["excess_return"], result.daily["trade_date"]),
-        "summary": pd.DataFrame([summary]),
+        "summary": pd.DataFrame([summary]), **robustness_frames(result, panels),
     }
     rows = (*panels.daily.rows[first: last + 1], *panels.status.rows[first: last + 1])
     source = combine([CODE_VERSION, spec.backtest_digest(), *chain.contents, *(row.checksum for row in rows)])
