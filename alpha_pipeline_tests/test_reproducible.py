@@ -32,7 +32,8 @@ BEFORE_PERIOD = "2023-06-30"
 LIVE_END = "2023-07-14"  # two weeks, the second of which starts from the holdings the first one left
 DAILY_RUN = (*ORDER, "universe", "daily_panel", "intraday_15m_panel", f"labels/{TINY_MODEL.label.name}", *RISK_ASSETS, "models/tiny/scores",
              *(f"signals/{signal.name}/factor" for signal in TINY.all_signals()))
-WEIGHTS = tuple(f"portfolios/{portfolio.name}/weights" for portfolio in TINY.portfolios)  # the second has a tracking-error limit
+# the second portfolio has a tracking-error limit
+WEIGHTS = tuple(f"portfolios/{portfolio.name}/{name}" for portfolio in TINY.portfolios for name in ("weights", "changes"))
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,7 @@ class TestLiveAndBackfill:
         long, alone = up_to(fingerprints(ci_run.work, weights), LIVE_END), fingerprints(live, weights)
         assert list(alone) == ["2023-07-03", "2023-07-10"]
         assert differing(long, alone) == []
+        assert "is_first" in live.store.manifest(weights, "2023-07-10").meta
         assert not live.store.manifest(weights, "2023-07-10").meta["is_first"], "the second week starts from the first one's holdings"
 
 

@@ -13,6 +13,11 @@ from alpha_pipeline.pipeline.workspace import CODE_VERSION
 from alpha_pipeline.resources.market import MarketResource
 
 
+def weekly(key: list[str]) -> dg.AssetDep:
+    """A dependency on all weeks of a partitioned result."""
+    return dg.AssetDep(dg.AssetKey(key), partition_mapping=dg.AllPartitionMapping())
+
+
 def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
     """The report of one experiment."""
     upstream = [
@@ -22,7 +27,7 @@ def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
     ]
 
     @dg.asset(name=spec.name, key_prefix="reports", group_name="reports", owners=OWNERS, kinds={"html"}, code_version=CODE_VERSION,
-              deps=[dg.AssetKey(key) for key in upstream],
+              deps=[*(dg.AssetKey(key) for key in upstream), *(weekly(["portfolios", p.name, "changes"]) for p in spec.portfolios[:1])],
               description=f"{spec.title}. {spec.description} Tables and figures of the published report, ours beside the "
                           "published, with conventions and provenance.")
     def report(context: dg.AssetExecutionContext, config: DateRange, market: MarketResource) -> dg.MaterializeResult:

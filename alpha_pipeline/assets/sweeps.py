@@ -36,7 +36,7 @@ def sweep_steps(spec: ExperimentSpec, work: Workspace, periods: Sequence[str] = 
     return steps, [period.name for period in wanted]
 
 
-def constraint_steps(spec: ExperimentSpec, plan: RunPlan) -> tuple[list[Step], StudySpec]:
+def constraint_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> tuple[list[Step], StudySpec]:
     """Steps that bring an experiment's constraint sweep up to date, given its signals, and the study that holds the table.
 
     Raises :class:`InvalidSpec` for an experiment without such a study.
@@ -47,4 +47,4 @@ def constraint_steps(spec: ExperimentSpec, plan: RunPlan) -> tuple[list[Step], S
                                    got=", ".join(s.name for s in spec.studies) or "no study", next_step="Choose riskcontrol or riskcontrol_small."))
     swept = [name.split("/")[1] for name in study_kind(study.kind).needs(spec, study) if name.startswith("portfolios/")]
     portfolios = [p for p in spec.all_portfolios() if p.name in swept]
-    return [*risk_steps(spec, plan), *portfolio_steps(portfolios, plan, attributed=False), study_step(spec, study, plan)], study
+    return [*risk_steps(spec, plan), *portfolio_steps(portfolios, plan, work, is_variant=True), study_step(spec, study, plan)], study
