@@ -15,6 +15,7 @@ from alpha_pipeline.assets.risk import RISK_ASSETS, risk_assets, risk_check_asse
 from alpha_pipeline.assets.schedules import schedules
 from alpha_pipeline.assets.signals import signal_assets
 from alpha_pipeline.assets.stored_checks import checks_job, stored_check_assets
+from alpha_pipeline.assets.studies import study_asset
 from alpha_pipeline.assets.training import model_assets
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments import EXPERIMENTS
@@ -46,6 +47,7 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
             *(asset for model in parts.models for asset in model_assets(axes, model, tables)),
             *(asset for signal, test, universes in parts.signals for asset in signal_assets(axes, signal, test, universes)),
             *(asset for portfolio in parts.portfolios for asset in portfolio_assets(axes, portfolio)),
+            *(study_asset(spec, study) for spec in parts.experiments for study in spec.studies),
             *(report_asset(spec) for spec in parts.experiments),
         ],
         asset_checks=[*stored_check_assets(axes, tables, panels), *risk_check_assets()],

@@ -24,6 +24,7 @@ from alpha_pipeline.market.universe import UNIVERSE_NAMES, UniverseSpec
 from alpha_pipeline.portfolio.constraints import CONSTRAINTS
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
+from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
@@ -152,11 +153,30 @@ class PortfolioSpec:
 
 
 @dataclass(frozen=True)
+class StudySpec:
+    """A table-and-picture study of an experiment's results beyond tests and portfolios.
+
+    ``kind`` names an entry of ``alpha_pipeline.pipeline.studies.STUDIES``, ``settings`` are what it reads, ``after`` is the section of the
+    report that it follows.
+    """
+
+    name: str
+    kind: str
+    settings: tuple[tuple[str, float | int | bool | str], ...] = ()
+    after: str = "portfolios"
+
+    def validate(self) -> None:
+        if self.after not in SECTIONS:
+            raise unknown_name("section", self.after, list(SECTIONS))
+
+
+@dataclass(frozen=True)
 class ExperimentSpec:
     """A published system, or a variant of it, from data to report.
 
     ``start`` and ``end`` bound the out-of-sample dates and are clipped to the market. ``comparisons`` are signals shown beside the models'
     on the same dates. ``test_universes`` are "all" or index codes.
+    ``studies`` add sections of their own to the report.
     """
 
     name: str
@@ -172,6 +192,7 @@ class ExperimentSpec:
     test: FactorTestSpec = FactorTestSpec()
     test_universes: tuple[str, ...] = ("all",)
     tags: tuple[str, ...] = field(default=())
+    studies: tuple[StudySpec, ...] = ()
 
     def validate(self) -> ExperimentSpec:
         """Self, after checking every part and the links between them; raises with a sentence otherwise."""
@@ -179,7 +200,8 @@ class ExperimentSpec:
             raise InvalidSpec(sentence("start is after end", where=f"experiment '{self.name}'", got=f"{self.start} … {self.end}"))
         models = tuple(m.name for m in self.models)
         signals = tuple(s.name for s in self.all_signals())
-        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios))):
+        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios)),
+                            ("study", tuple(s.name for s in self.studies))):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise InvalidSpec(sentence(f"{kind} '{twice[0]}' is named twice", where=f"experiment '{self.name}'"))
@@ -189,6 +211,8 @@ class ExperimentSpec:
             signal.validate(models)
         for portfolio in self.portfolios:
             portfolio.validate(signals)
+        for study in self.studies:
+            study.validate()
         for universe in self.test_universes:
             if universe not in UNIVERSE_NAMES:
                 raise unknown_name("universe", universe, list(UNIVERSE_NAMES))

@@ -14,7 +14,7 @@ import alpha_pipeline.experiment as experiment_module
 from alpha_pipeline.backtest.costs import DatedCosts
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, MissingData, UnknownName
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, replace_field
+from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
 from alpha_pipeline.experiments import EXPERIMENTS, experiment
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, GRU_DAILY, LINEAR_BLEND, MULTIFREQ, ORACLE, enhanced, signal_of
@@ -40,6 +40,7 @@ PORTFOLIO_LABELS = {"name", "published"}
 
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
+    "studies": (StudySpec("a_study", "any"),),
     "network": "gru_mixed",
     "tensors": ("daily",),
     "settings": (("hidden", 16),),

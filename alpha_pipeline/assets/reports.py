@@ -5,6 +5,7 @@ import dagster as dg
 from alpha_pipeline.assets.common import OWNERS, DateRange, running
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.pipeline import reports as steps
+from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
 from alpha_pipeline.resources.market import MarketResource
 
@@ -14,6 +15,7 @@ def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
     upstream = [
         *(["signals", s.name, "factor_test"] for s in spec.all_signals()),
         *(["portfolios", p.name, kind] for p in spec.portfolios for kind in ("backtest", "attribution")),
+        *(study_name(spec.name, s.name).split("/") for s in spec.studies),
     ]
 
     @dg.asset(name=spec.name, key_prefix="reports", group_name="reports", owners=OWNERS, kinds={"html"}, code_version=CODE_VERSION,

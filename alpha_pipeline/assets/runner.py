@@ -16,6 +16,7 @@ from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknow
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import RunPlan, monday
+from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import period_named
 
@@ -161,6 +162,9 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
             steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
             results = (f"portfolios/{portfolio.name}/backtest", f"portfolios/{portfolio.name}/attribution")
             steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
+    for study in spec.studies:
+        name = study_name(spec.name, study.name)
+        steps.append(Step(f"Study {study.name}", (name,), config={_op(name): bounds}))
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     return steps
 

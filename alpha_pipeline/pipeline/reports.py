@@ -18,6 +18,8 @@ from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES
 from alpha_pipeline.pipeline.backtests import attribution_name, read_backtest
 from alpha_pipeline.pipeline.factors import factor_table, read_scores, stored_tests
+from alpha_pipeline.pipeline.studies import study_kind
+from alpha_pipeline.pipeline.studies.study import study_section
 from alpha_pipeline.pipeline.training import history_frame, load, spec_digest
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.html import render_report
@@ -93,6 +95,7 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec) -> ReportInputs:
         conventions=conventions, factor_tests=tests, comparisons=comparisons, correlation=_correlation(work, spec, dates),
         training=_training(work, spec), portfolios=portfolios, attributions=attributions, published=published, labels=labels,
         headline=next(iter(tests), None), missing_sections=missing,
+        studies=[study_section(work, study_kind(study.kind), spec, study, published) for study in spec.studies],
     )
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alpha_pipeline.reporting import portfolio_tables as pt
+from alpha_pipeline.reporting.blocks import Gallery, Missing, Section
 from alpha_pipeline.reporting.inputs import ReportInputs
 from alpha_pipeline.reporting.narrative import ORACLE, agreement, banner, how_to_read, oracle_share, why_different
-from alpha_pipeline.reporting.sections import Gallery, Missing, Section, build_sections
+from alpha_pipeline.reporting.sections import build_sections
 from alpha_pipeline.reporting.tables import ABSENT, interval_text, number, percent
 
 
