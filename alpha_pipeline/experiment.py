@@ -26,7 +26,7 @@ from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
 from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline.risk.styles import STYLES
-from alpha_pipeline.training.periods import WalkForward
+from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
 Spec = TypeVar("Spec")
@@ -207,6 +207,9 @@ class ExperimentSpec:
                 raise InvalidSpec(sentence(f"{kind} '{twice[0]}' is named twice", where=f"experiment '{self.name}'"))
         for model in self.models:
             model.validate()
+            if model.walk.anchors != self.anchors:
+                raise InvalidSpec(sentence("the models count their half-years from different days", where=f"experiment '{self.name}'",
+                                           got=f"{model.name}: {model.walk.anchors}", expected=f"{self.models[0].name}: {self.anchors}"))
         for signal in self.all_signals():
             signal.validate(models)
         for portfolio in self.portfolios:
@@ -217,6 +220,11 @@ class ExperimentSpec:
             if universe not in UNIVERSE_NAMES:
                 raise unknown_name("universe", universe, list(UNIVERSE_NAMES))
         return self
+
+    @property
+    def anchors(self) -> Anchors:
+        """(month, day) on which the half-years of its models start."""
+        return self.models[0].walk.anchors if self.models else CALENDAR_HALVES
 
     def all_signals(self) -> tuple[SignalSpec, ...]:
         """Signals of the models, then comparisons."""
