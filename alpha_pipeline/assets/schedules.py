@@ -4,7 +4,7 @@ Each asks the calendar whether the session exists and is closed; on a holiday it
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import dagster as dg
 

@@ -76,7 +76,8 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
 
     @dg.asset(name="scores", key_prefix=prefix, group_name="scores", owners=OWNERS, kinds={"parquet"}, tags=tags, code_version=CODE_VERSION,
               partitions_def=axes.trade_dates, backfill_policy=SINGLE_RUN,
-              deps=[dg.AssetDep(dg.AssetKey([*prefix, "checkpoint"]), partition_mapping=scored_by), *(dg.AssetKey(a) for a in upstream if not a.startswith("labels/"))],
+              deps=[dg.AssetDep(dg.AssetKey([*prefix, "checkpoint"]), partition_mapping=scored_by),
+                    *(dg.AssetKey(a) for a in upstream if not a.startswith("labels/"))],
               description=f"Score of every stock of the universe by {spec.name}: equal-weight mean of the seeds' z-scored predictions, and each "
                           "seed's own. The model of the date's half-year; known at the close.")
     def scores(context: dg.AssetExecutionContext, market: MarketResource, compute: ComputeResource) -> dg.MaterializeResult:
