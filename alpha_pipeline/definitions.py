@@ -10,7 +10,7 @@ from alpha_pipeline.assets.jobs import daily_job, retrain_job, weekly_job
 from alpha_pipeline.assets.market import market_assets
 from alpha_pipeline.assets.partitions import market_axes
 from alpha_pipeline.assets.portfolios import portfolio_assets
-from alpha_pipeline.assets.reports import report_asset
+from alpha_pipeline.assets.reports import index_asset, report_asset
 from alpha_pipeline.assets.risk import RISK_ASSETS, risk_assets, risk_check_assets
 from alpha_pipeline.assets.schedules import schedules
 from alpha_pipeline.assets.signals import signal_assets
@@ -48,7 +48,7 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
             *(asset for signal, test, universes in parts.signals for asset in signal_assets(axes, signal, test, universes)),
             *(asset for portfolio in parts.portfolios for asset in portfolio_assets(axes, portfolio)),
             *(study_asset(spec, study) for spec in parts.experiments for study in spec.studies),
-            *(report_asset(spec) for spec in parts.experiments),
+            *(report_asset(spec) for spec in parts.experiments), *([index_asset(parts.experiments)] if parts.experiments else []),
         ],
         asset_checks=[*stored_check_assets(axes, tables, panels), *risk_check_assets()],
         jobs=[job for job in (daily, weekly, retrain, checks) if job is not None],

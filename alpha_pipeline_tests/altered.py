@@ -294,7 +294,7 @@ _KINDS: tuple[tuple[str, Callable[[Workspace, str], Prints]], ...] = (
     (r"models/\w+/checkpoint", _checkpoint),
     (r"models/\w+/scores|signals/\w+/factor", _table_prints),
     (r"portfolios/\w+/weights", _weeks),
-    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|reports/\w+", _bundle),
+    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|studies/\w+/\w+|reports/\w+", _bundle),
 )
 
 

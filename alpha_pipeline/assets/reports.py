@@ -1,9 +1,12 @@
-"""Group ``reports``: one self-contained HTML page per experiment."""
+"""Group ``reports``: one self-contained HTML page per experiment, and the index over all of them."""
+
+from collections.abc import Sequence
 
 import dagster as dg
 
 from alpha_pipeline.assets.common import OWNERS, DateRange, running
 from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.pipeline import pages
 from alpha_pipeline.pipeline import reports as steps
 from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
@@ -32,3 +35,20 @@ def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
             })
 
     return report
+
+
+def index_asset(experiments: Sequence[ExperimentSpec]) -> dg.AssetsDefinition:
+    """The page over all experiments of the market that have a report."""
+
+    @dg.asset(name="index", key_prefix="reports", group_name="reports", owners=OWNERS, kinds={"html"}, code_version=CODE_VERSION,
+              deps=[dg.AssetKey(["reports", spec.name]) for spec in experiments],
+              description="All experiments of this market on one page: factor tests and portfolios beside the published ones, with links.")
+    def index(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
+        with running(context):
+            work = market.workspace()
+            manifest = pages.write_index(work, experiments)
+            return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata={
+                "page": dg.MetadataValue.path(work.store.bundle_path(manifest.table, "index.html")),
+                "experiments": len(manifest.meta["experiments"])})
+
+    return index

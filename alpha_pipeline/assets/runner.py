@@ -6,7 +6,7 @@ themselves (they compare hashes of their inputs), so a run that was killed is si
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -15,6 +15,7 @@ from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.pipeline.ingest import ORDER
+from alpha_pipeline.pipeline.pages import INDEX
 from alpha_pipeline.pipeline.session import RunPlan, monday
 from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
@@ -166,6 +167,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
         name = study_name(spec.name, study.name)
         steps.append(Step(f"Study {study.name}", (name,), config={_op(name): bounds}))
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
+    steps.append(Step("Index of experiments", (INDEX,)))
     return steps
 
 
@@ -173,8 +175,37 @@ def _op(asset: str) -> str:
     return asset.replace("/", "__")
 
 
-def run_experiment(defs: dg.Definitions, instance: dg.DagsterInstance, steps: Sequence[Step], on_step: Callable[[int, Step], None]) -> None:
-    """Execute the steps in order; ``on_step`` hears of each before it starts."""
+@dataclass
+class WorkDone:
+    """What the partitioned assets of a run computed and what they found current: asset → number of partitions."""
+
+    computed: dict[str, int] = field(default_factory=dict)
+    reused: dict[str, int] = field(default_factory=dict)
+
+    def add(self, result: dg.ExecuteInProcessResult) -> None:
+        """Count the materializations of one step; every partition of a range carries the figures of the whole range."""
+        counted: set[str] = set()
+        for event in result.get_asset_materialization_events():
+            metadata: dict[str, Any] = {name: value.value for name, value in event.materialization.metadata.items()}
+            if "trained now" in metadata:
+                metadata |= {"computed": int(bool(metadata["trained now"])), "reused": int(not metadata["trained now"])}
+            name = event.materialization.asset_key.to_user_string()
+            if "computed" in metadata and name not in counted:
+                counted.add(name)
+                self.computed[name] = self.computed.get(name, 0) + int(metadata["computed"])
+                self.reused[name] = self.reused.get(name, 0) + int(metadata["reused"])
+
+    def lines(self) -> list[str]:
+        """In words: what was computed, asset by asset, and what was reused."""
+        current = [name for name, count in self.computed.items() if count == 0]
+        lines = [f"computed {name}: {count} partitions ({self.reused[name]} reused)" for name, count in self.computed.items() if count]
+        return [*lines, f"reused as they were: {len(current)} assets, {sum(self.reused[name] for name in current)} partitions"]
+
+
+def run_experiment(defs: dg.Definitions, instance: dg.DagsterInstance, steps: Sequence[Step], on_step: Callable[[int, Step], None]) -> WorkDone:
+    """Execute the steps in order; ``on_step`` hears of each before it starts. Returns what was computed and what reused."""
+    done = WorkDone()
     for number, step in enumerate(steps):
         on_step(number, step)
-        execute(defs, instance, step)
+        done.add(execute(defs, instance, step))
+    return done

@@ -32,12 +32,17 @@ PUBLISHED = {"MULTIFREQ": MULTIFREQ_PUBLISHED, "ALPHANET": ALPHANET_PUBLISHED, "
 _LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "highspy", "dagster")
 
 
+def report_name(experiment: str) -> str:
+    """Name of the bundle a report is stored as, and of its asset."""
+    return f"reports/{experiment}"
+
+
 def write_report(work: Workspace, spec: ExperimentSpec) -> Manifest:
     """Render the experiment's page from what is stored and store it as the bundle ``reports/<experiment>``."""
     inputs = load_report_inputs(work, spec)
     page = render_report(inputs).encode()
     source = combine([spec.digest(), inputs.provenance.get("data_hash", ""), __version__])
-    return work.store.write_bundle(f"reports/{spec.name}", {}, source=source, meta={"title": spec.title}, files={"report.html": page})
+    return work.store.write_bundle(report_name(spec.name), {}, source=source, meta={"title": spec.title}, files={"report.html": page})
 
 
 def headline(work: Workspace, spec: ExperimentSpec) -> str:
@@ -51,8 +56,11 @@ def headline(work: Workspace, spec: ExperimentSpec) -> str:
     return "; ".join(parts)
 
 
-def load_report_inputs(work: Workspace, spec: ExperimentSpec) -> ReportInputs:
-    """Everything the page shows, from the store alone; a part that is not there is named with the reason."""
+def load_report_inputs(work: Workspace, spec: ExperimentSpec, *, is_brief: bool = False) -> ReportInputs:
+    """Everything the page shows, from the store alone; a part that is not there is named with the reason.
+
+    ``is_brief``: tests and portfolios only, for pages over several experiments.
+    """
     missing: dict[str, str] = {}
     tests: dict[tuple[str, str], FactorTest] = {}
     comparisons: dict[tuple[str, str], FactorTest] = {}
@@ -82,7 +90,8 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec) -> ReportInputs:
     for portfolio in spec.portfolios:
         try:
             portfolios[portfolio.name] = _portfolio(work, portfolio, published is not None and bool(published.portfolios))
-            attributions[portfolio.name] = attribution_frames(work.store.read_bundle(attribution_name(portfolio.name)))
+            if not is_brief:
+                attributions[portfolio.name] = attribution_frames(work.store.read_bundle(attribution_name(portfolio.name)))
         except MissingData as error:
             missing.setdefault("portfolios", str(error))
             missing.setdefault("attribution", str(error))
@@ -95,10 +104,10 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec) -> ReportInputs:
         missing["correlation"] = "One model only: there is nothing to correlate it with."
     return ReportInputs(
         experiment=spec.name, title=spec.title, system=spec.system, description=spec.description, provenance=_provenance(work, spec, dates),
-        conventions=conventions, factor_tests=tests, comparisons=comparisons, correlation=_correlation(work, spec, dates),
-        training=_training(work, spec), portfolios=portfolios, attributions=attributions, published=published, labels=labels,
+        conventions=conventions, factor_tests=tests, comparisons=comparisons, correlation=None if is_brief else _correlation(work, spec, dates),
+        training={} if is_brief else _training(work, spec), portfolios=portfolios, attributions=attributions, published=published, labels=labels,
         headline=next(iter(tests), None), missing_sections=missing,
-        studies=[study_section(work, study_kind(study.kind), spec, study, published) for study in spec.studies],
+        studies=[study_section(work, study_kind(study.kind), spec, study, published) for study in spec.studies if not is_brief],
     )
 
 
