@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from alpha_pipeline.assets.combinations import combination_assets
 from alpha_pipeline.assets.features import feature_assets
 from alpha_pipeline.assets.jobs import daily_job, retrain_job, weekly_job
 from alpha_pipeline.assets.market import market_assets
@@ -21,6 +22,7 @@ from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments import EXPERIMENTS
 from alpha_pipeline.experiments.select import shared_parts
 from alpha_pipeline.markets import DEFAULT_MARKET, MARKET_VARIABLE, load_market, open_source
+from alpha_pipeline.pipeline.combinations.plan import resolved
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.resources.compute import ComputeResource
 from alpha_pipeline.resources.market import MarketResource
@@ -34,6 +36,7 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
     axes = market_axes(config, source.calendar)
     parts = shared_parts(tuple(EXPERIMENTS.values()) if experiments is None else tuple(experiments), described)
     tables = tuple(t for t in ORDER if t in described.tables)
+    combinations = resolved(parts.combinations, parts.models)
     features = feature_assets(axes, tables, parts.labels)
     feature_names = [key.to_user_string() for asset in features for key in asset.keys]
     daily = daily_job(tables, [*feature_names, *RISK_ASSETS], parts.experiments)
@@ -45,6 +48,7 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
         assets=[
             market_assets(axes, described), *features, *risk_assets(axes, tables),
             *(asset for model in parts.models for asset in model_assets(axes, model, tables)),
+            *(asset for combination in combinations.values() for asset in combination_assets(axes, combination, tables)),
             *(asset for signal, test, universes in parts.signals for asset in signal_assets(axes, signal, test, universes)),
             *(asset for portfolio in parts.portfolios for asset in portfolio_assets(axes, portfolio)),
             *(study_asset(spec, study) for spec in parts.experiments for study in spec.studies),
@@ -52,7 +56,8 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
         ],
         asset_checks=[*stored_check_assets(axes, tables, panels), *risk_check_assets()],
         jobs=[job for job in (daily, weekly, retrain, checks) if job is not None],
-        schedules=schedules(source.calendar, daily, weekly, retrain, {model.name: model.walk.anchors for model in parts.models}),
+        schedules=schedules(source.calendar, daily, weekly, retrain, {model.name: model.walk.anchors for model in parts.models},
+                            [combination.name for combination in parts.combinations if combination.is_fitted]),
         resources={"market": resource or MarketResource(market=market), "compute": ComputeResource()},
         executor=dg.in_process_executor,
     )

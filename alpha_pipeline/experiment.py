@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.backtest.execution import UNFILLED
+from alpha_pipeline.combination.spec import CombinationSpec
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
 from alpha_pipeline.factors.factor_test import FactorTestSpec
@@ -28,6 +29,8 @@ from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
+
+__all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelSpec", "PortfolioSpec", "SignalSpec", "StudySpec", "replace_field"]
 
 Spec = TypeVar("Spec")
 INDUSTRY = "industry"
@@ -89,7 +92,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class SignalSpec:
-    """A factor to be tested and traded: the ensembled score of a model, or a named baseline.
+    """A factor to be tested and traded: the ensembled score of a model, the score of a combination, or a named baseline.
 
     ``universe`` is where the score is winsorized, neutralized against industry and log capitalization, and standardized. ``published`` is the
     model of the published report beside which it is printed (empty: none).
@@ -100,15 +103,23 @@ class SignalSpec:
     baseline: str = ""
     universe: UniverseSpec = UniverseSpec()
     published: str = ""
+    combination: str = ""
 
     def digest(self) -> str:
         """Hash of all that the factor depends on besides the scores."""
-        return digest([self.model, self.baseline, self.universe])
+        return digest([self.model, self.baseline, self.universe, *([self.combination] if self.combination else [])])
 
-    def validate(self, models: tuple[str, ...]) -> None:
-        if bool(self.model) == bool(self.baseline):
-            raise InvalidSpec(sentence("a signal comes from either a model or a baseline", where=f"signal '{self.name}'",
-                                       got=f"model '{self.model}', baseline '{self.baseline}'"))
+    @property
+    def scores_table(self) -> str:
+        """Table and asset of the score; empty for a baseline."""
+        return f"models/{self.model}/scores" if self.model else f"combinations/{self.combination}/scores" if self.combination else ""
+
+    def validate(self, models: tuple[str, ...], combinations: tuple[str, ...] = ()) -> None:
+        if sum(map(bool, (self.model, self.baseline, self.combination))) != 1:
+            raise InvalidSpec(sentence("a signal comes from either a model or a baseline or a combination", where=f"signal '{self.name}'",
+                                       got=f"model '{self.model}', baseline '{self.baseline}', combination '{self.combination}'"))
+        if self.combination and self.combination not in combinations:
+            raise unknown_name("combination", self.combination, list(combinations))
         if self.model and self.model not in models:
             raise unknown_name("model", self.model, list(models))
         if self.baseline and self.baseline not in BASELINES:
@@ -176,7 +187,7 @@ class ExperimentSpec:
 
     ``start`` and ``end`` bound the out-of-sample dates and are clipped to the market. ``comparisons`` are signals shown beside the models'
     on the same dates. ``test_universes`` are "all" or index codes.
-    ``studies`` add sections of their own to the report.
+    ``studies`` add sections of their own to the report. ``combinations`` are in order: each may use those before it.
     """
 
     name: str
@@ -193,6 +204,7 @@ class ExperimentSpec:
     test_universes: tuple[str, ...] = ("all",)
     tags: tuple[str, ...] = field(default=())
     studies: tuple[StudySpec, ...] = ()
+    combinations: tuple[CombinationSpec, ...] = ()
 
     def validate(self) -> ExperimentSpec:
         """Self, after checking every part and the links between them; raises with a sentence otherwise."""
@@ -201,7 +213,8 @@ class ExperimentSpec:
         models = tuple(m.name for m in self.models)
         signals = tuple(s.name for s in self.all_signals())
         for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios)),
-                            ("study", tuple(s.name for s in self.studies))):
+                            ("study", tuple(s.name for s in self.studies)),
+                            ("model or combination", (*models, *(c.name for c in self.combinations)))):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise InvalidSpec(sentence(f"{kind} '{twice[0]}' is named twice", where=f"experiment '{self.name}'"))
@@ -210,8 +223,14 @@ class ExperimentSpec:
             if model.walk.anchors != self.anchors:
                 raise InvalidSpec(sentence("the models count their half-years from different days", where=f"experiment '{self.name}'",
                                            got=f"{model.name}: {model.walk.anchors}", expected=f"{self.models[0].name}: {self.anchors}"))
+        combinations = tuple(c.name for c in self.combinations)
+        for at, combination in enumerate(self.combinations):
+            combination.validate({m.name: m.seeds for m in self.models}, combinations[:at])
+            if combination.is_fitted and self.anchors != CALENDAR_HALVES:
+                raise InvalidSpec(sentence("a weighting is fitted for calendar half-years, its models count theirs from other days",
+                                           where=f"combination '{combination.name}'", got=str(self.anchors), expected=str(CALENDAR_HALVES)))
         for signal in self.all_signals():
-            signal.validate(models)
+            signal.validate(models, combinations)
         for portfolio in self.portfolios:
             portfolio.validate(signals)
         for study in self.studies:

@@ -16,7 +16,8 @@ import dagster as dg
 from alpha_pipeline.assets import runner
 from alpha_pipeline.assets.risk import RISK_ASSETS
 from alpha_pipeline.definitions import build_definitions
-from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.combination.lightgbm_weighting import TreeSettings
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, SignalSpec
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, LINEAR_BLEND, ORACLE, enhanced, signal_of
 from alpha_pipeline.pipeline.session import RunPlan, plan_run
@@ -30,9 +31,14 @@ TINY_MODEL = replace(
     DEMO_MODEL, name="tiny", seeds=(0, 1), walk=WalkForward(train_start=dt.date(2023, 1, 1), min_train_dates=4, min_valid_dates=1),
     training=replace(DEMO_MODEL.training, max_epochs=2, patience=2),
 )
+# other factors need no earlier half-year of a network, so trees on them can be fitted on the little history there is
+TINY_TREES = CombinationSpec("tiny_trees", "lightgbm", ("size", "reversal", "volatility", "value", "analyst"), window_months=3, min_months=2,
+                             trees=TreeSettings(max_rounds=5, min_leaf=20, n_leaves=4))
+TINY_COMBINED = CombinationSpec("tiny_combined", "zscore_mean", ("tiny", "tiny_trees"))
 TINY = replace(
     DEMO, name="tiny", title="Tiny", start=dt.date(2023, 7, 3), end=dt.date(2023, 8, 31), models=(TINY_MODEL,),
-    signals=(signal_of(TINY_MODEL, "incremental"),), comparisons=(LINEAR_BLEND, ORACLE), test=replace(DEMO.test, n_layers=3),
+    signals=(signal_of(TINY_MODEL, "incremental"), SignalSpec("tiny_combined", combination="tiny_combined")),
+    combinations=(TINY_TREES, TINY_COMBINED), comparisons=(LINEAR_BLEND, ORACLE), test=replace(DEMO.test, n_layers=3),
     portfolios=(enhanced("tiny", CSI500, 0.6, 0.05, 0.05, 0.3, 0.6, name="tiny_csi500", published=False),),
 )
 

@@ -14,12 +14,14 @@ import dagster as dg
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.pipeline.combinations.plan import needed_from
+from alpha_pipeline.market.calendar import as_date
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.pages import INDEX
 from alpha_pipeline.pipeline.session import RunPlan, monday
 from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
-from alpha_pipeline.training.periods import period_named
+from alpha_pipeline.training.periods import period_named, periods_between
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -145,16 +147,30 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     """All steps of an experiment, in order."""
     tables = tuple(t for t in ORDER if t in work.source.describe().tables)
     panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])]
-    labels = sorted({f"labels/{model.label.name}" for model in spec.models})
+    looking_back = [c.label.name for c in spec.combinations if c.looks_back]
+    labels = sorted({f"labels/{name}" for name in (*(model.label.name for model in spec.models), *looking_back)})
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
+    starts = needed_from(spec, as_date(plan.start), work.calendar)
     for model in spec.models:
-        for period in plan.periods:
+        for period in periods_between(starts.models[model.name], plan.end):
             key = half_year_key(period.name)
             assets = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
             steps.append(Step(f"Train {model.name} {period.name}", assets, key, key))
     signals = [f"signals/{signal.name}/factor" for signal in spec.all_signals()]
-    scores = [f"models/{model.name}/scores" for model in spec.models]
-    steps.append(Step("Scores and factors", (*scores, *signals), plan.start, plan.end))
+    scores = {model.name: f"models/{model.name}/scores" for model in spec.models}
+    if spec.combinations:
+        for first in sorted(set(starts.models.values())):
+            assets = tuple(scores[name] for name, start in starts.models.items() if start == first)
+            steps.append(Step(f"Scores from {first}", assets, _session_from(work, first), plan.end))
+        for combination in spec.combinations:
+            first = starts.combinations[combination.name]
+            for period in periods_between(first, plan.end) if combination.is_fitted else ():
+                key = half_year_key(period.name)
+                steps.append(Step(f"Fit {combination.name} {period.name}", (f"combinations/{combination.name}/fit",), key, key))
+            steps.append(Step(f"Scores {combination.name}", (f"combinations/{combination.name}/scores",), _session_from(work, first), plan.end))
+        steps.append(Step("Factors", tuple(signals), plan.start, plan.end))
+    else:
+        steps.append(Step("Scores and factors", (*scores.values(), *signals), plan.start, plan.end))
     bounds = {"start": plan.start, "end": plan.end}
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
@@ -169,6 +185,11 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     steps.append(Step("Index of experiments", (INDEX,)))
     return steps
+
+
+def _session_from(work: Workspace, day: dt.date) -> str:
+    """The first session on or after a day."""
+    return str(work.calendar.between(day, work.calendar.last)[0])
 
 
 def _op(asset: str) -> str:

@@ -4,12 +4,12 @@ Each asks the calendar whether the session exists and is closed; on a holiday it
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from alpha_pipeline.assets.common import AssetJob
-from alpha_pipeline.assets.jobs import training_keys
+from alpha_pipeline.assets.jobs import fit_key, training_keys
 from alpha_pipeline.assets.partitions import TIMEZONE, half_year_key
 from alpha_pipeline.assets.stored_checks import CALENDAR_WARNING_DAYS
 from alpha_pipeline.market.calendar import TradingCalendar, as_date
@@ -18,9 +18,11 @@ from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, Period, pe
 
 
 def schedules(calendar: TradingCalendar, daily: AssetJob, weekly: AssetJob | None,
-              retrain: AssetJob, models: Mapping[str, Anchors]) -> list[dg.ScheduleDefinition]:
-    """The three schedules of a market; stopped until somebody turns them on. ``models``: where each counts its half-years from."""
-    found = [_daily(calendar, daily), _retrain(calendar, retrain, models)]
+              retrain: AssetJob, models: Mapping[str, Anchors], fitted: Sequence[str] = ()) -> list[dg.ScheduleDefinition]:
+    """The three schedules of a market; stopped until somebody turns them on. ``models``: where each counts its half-years from; ``fitted``:
+    combinations that learn, trained with them."""
+    selections = {name: training_keys(name) for name in models} | {name: [fit_key(name)] for name in fitted}
+    found = [_daily(calendar, daily), _retrain(calendar, retrain, selections, models)]
     return [*found, _weekly(calendar, weekly)] if weekly is not None else found
 
 
@@ -66,22 +68,19 @@ def _weekly(calendar: TradingCalendar, job: AssetJob) -> dg.ScheduleDefinition:
     return weekly_rebalance_after_close
 
 
-def _retrain(calendar: TradingCalendar, job: AssetJob, models: Mapping[str, Anchors]) -> dg.ScheduleDefinition:
-    months = ",".join(map(str, sorted({month for anchors in (CALENDAR_HALVES, *models.values()) for month in _months(anchors)})))
+def _retrain(calendar: TradingCalendar, job: AssetJob, selections: Mapping[str, list[dg.AssetKey]],
+             anchors: Mapping[str, Anchors]) -> dg.ScheduleDefinition:
+    months = ",".join(map(str, sorted({month for days in (CALENDAR_HALVES, *anchors.values()) for month in _months(days)})))
 
     @dg.schedule(name="half_yearly_retrain_before_open", job=job, cron_schedule=f"0 2 * {months} *", execution_timezone=TIMEZONE,
                  description="02:00 before the first session of a half-year: train every model on what was known at the previous close.")
     def half_yearly_retrain_before_open(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         today = _today(context)
-        periods = {name: period_of(today, anchors) for name, anchors in models.items()}
-        requests = []
-        for name, period in periods.items():
-            if _first_session(calendar, period) == today:
-                key = half_year_key(period.name)
-                requests.append(dg.RunRequest(run_key=f"retrain-{name}-{key}", partition_key=key, asset_selection=training_keys(name)))
-        if requests:
-            return requests
-        period = period_of(today, next(iter(models.values()), CALENDAR_HALVES))
+        periods = {name: period_of(today, anchors.get(name, CALENDAR_HALVES)) for name in selections}
+        due = {name: half_year_key(period.name) for name, period in periods.items() if _first_session(calendar, period) == today}
+        if due:
+            return [dg.RunRequest(run_key=f"retrain-{name}-{key}", partition_key=key, asset_selection=selections[name]) for name, key in due.items()]
+        period = next(iter(periods.values()), period_of(today))
         first = _first_session(calendar, period) or "unknown"
         return dg.SkipReason(f"{today} is not the first session of {period.name} ({first}).{_calendar_note(calendar, today)}")
 

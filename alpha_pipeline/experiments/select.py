@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
@@ -14,13 +14,14 @@ from alpha_pipeline.sources.base import SourceDescription
 
 @dataclass(frozen=True)
 class Parts:
-    """Unique models, labels, signals (with their test and universes) and portfolios of some experiments."""
+    """Unique models, labels, signals (with their test and universes), portfolios and combinations (inputs first) of some experiments."""
 
     experiments: tuple[ExperimentSpec, ...]
     models: tuple[ModelSpec, ...]
     labels: tuple[ForwardReturn, ...]
     signals: tuple[tuple[SignalSpec, FactorTestSpec, tuple[str, ...]], ...]
     portfolios: tuple[PortfolioSpec, ...]
+    combinations: tuple[CombinationSpec, ...] = ()
 
 
 def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
@@ -61,18 +62,25 @@ def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescript
     carried = tuple(for_source(spec, source) for spec in experiments if not missing_for(spec, source))
     models: dict[str, ModelSpec] = {}
     portfolios: dict[str, PortfolioSpec] = {}
+    combinations: dict[str, CombinationSpec] = {}
     signals: dict[str, tuple[SignalSpec, FactorTestSpec, tuple[str, ...]]] = {}
     for spec in carried:
         for model in spec.models:
             _same("model", models.setdefault(model.name, model), model, spec.name)
+        for combination in spec.combinations:
+            _same("combination", combinations.setdefault(combination.name, combination), combination, spec.name)
         for portfolio in spec.portfolios:
             _same("portfolio", portfolios.setdefault(portfolio.name, portfolio), portfolio, spec.name)
         for signal in spec.all_signals():
             known, test, universes = signals.get(signal.name, (signal, spec.test, ()))
             _same("signal", known, signal, spec.name)
             signals[signal.name] = (signal, test, tuple(dict.fromkeys([*universes, *spec.test_universes])))
-    labels = {model.label.name: model.label for model in models.values()}
-    return Parts(carried, tuple(models.values()), tuple(labels.values()), tuple(signals.values()), tuple(portfolios.values()))
+    both = sorted(models.keys() & combinations.keys())
+    if both:
+        raise InvalidSpec(sentence("a model of one experiment and a combination of another have the same name", got=both[0], next_step="Rename one."))
+    labels = {model.label.name: model.label for model in models.values()} | {c.label.name: c.label for c in combinations.values() if c.looks_back}
+    return Parts(carried, tuple(models.values()), tuple(labels.values()), tuple(signals.values()), tuple(portfolios.values()),
+                 tuple(combinations.values()))
 
 
 def _same(kind: str, known: object, new: object, where: str) -> None:

@@ -67,10 +67,11 @@ def _score_source(work: Workspace, panels: MarketPanels, spec: SignalSpec, key: 
     if spec.baseline:
         at = panels.daily.index(key)
         return combine(row.checksum for row in panels.daily.rows[max(0, at + 1 - HISTORY_DAYS): at + 1])
-    manifest = work.store.manifest(f"models/{spec.model}/scores", key)
+    manifest = work.store.manifest(spec.scores_table, key)
     if manifest is None:
-        raise MissingData(sentence(f"model '{spec.model}' has no score for {key}", where=f"signal '{spec.name}'",
-                                   next_step=f"Materialize models/{spec.model}/scores for {key} first."))
+        origin = f"model '{spec.model}'" if spec.model else f"combination '{spec.combination}'"
+        raise MissingData(sentence(f"{origin} has no score for {key}", where=f"signal '{spec.name}'",
+                                   next_step=f"Materialize {spec.scores_table} for {key} first."))
     return manifest.content
 
 
@@ -91,7 +92,7 @@ def _score(work: Workspace, panels: MarketPanels, spec: SignalSpec, key: str) ->
                                        got=f"source '{work.source.describe().name}'", next_step="Leave the oracle out on real data."))
         frame = oracle(work.check_session(key))
         return _on_axis(panels, frame["symbol"].tolist(), frame["expected_return_10d"].to_numpy())
-    frame = work.store.read(f"models/{spec.model}/scores", key, ["symbol", "score"])
+    frame = work.store.read(spec.scores_table, key, ["symbol", "score"])
     return _on_axis(panels, frame["symbol"].tolist(), frame["score"].to_numpy())
 
 

@@ -45,7 +45,7 @@ def sweep_variants(spec: ExperimentSpec, model: str, dotted: str, values: Sequen
         network_config(variants[text])
     if len({variant.name for variant in variants.values()}) != len(values):
         raise InvalidSpec(sentence("two values look alike", where=f"sweep of {dotted}", got=", ".join(values), next_step="Give each value once."))
-    return replace(spec, models=tuple(variants.values()), signals=(), comparisons=(), portfolios=()).validate(), variants
+    return replace(spec, models=tuple(variants.values()), signals=(), comparisons=(), portfolios=(), combinations=(), studies=()).validate(), variants
 
 
 def current_value(spec: ModelSpec, dotted: str) -> Any:

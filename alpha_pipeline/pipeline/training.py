@@ -36,6 +36,11 @@ def scores_table(model: str) -> str:
     return f"models/{model}/scores"
 
 
+def factors_table(model: str) -> str:
+    """Table of the factors of a factor unit: trade_date, symbol, and one float32 column ``f<seed>_<k>`` per seed and factor."""
+    return f"models/{model}/factors"
+
+
 def checkpoint_name(model: str, period: str) -> str:
     """Folder of a checkpoint below the market's root."""
     return f"models/{model}/{period}"
@@ -193,7 +198,9 @@ def history_frame(checkpoint: Checkpoint) -> pd.DataFrame:
 def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) -> StepReport:
     """Scores of the dates ``keys``, each by the model of its half-year: the ensemble and every member.
 
-    Known at the close of each date; streams through the dates, with only the rows of the windows in memory.
+    Known at the close of each date; streams through the dates, with only the rows of the windows in memory. The factors of a factor unit come
+    from the same pass. They are stored first, and the scores, which name the bytes of the factors in their ``meta``, are what makes both valid:
+    a run that is killed in between does the date again.
     """
     report = StepReport()
     panels = work.panels
@@ -204,7 +211,7 @@ def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) ->
         if period not in checkpoints:
             checkpoints[period] = load(work, spec, period)
         source = _score_source(panels, spec, key, checkpoints[period].checkpoint_hash)
-        if work.store.is_current(scores_table(spec.name), key, source):
+        if _is_current(work, spec, key, source):
             report.reused.append(key)
         else:
             todo.setdefault(period, []).append((key, source))
@@ -212,6 +219,17 @@ def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) ->
         _score_period(work, panels, spec, items, checkpoints[period], device, report)
     report.facts["checkpoints"] = ", ".join(f"{period}:{checkpoint.checkpoint_hash[:8]}" for period, checkpoint in checkpoints.items())
     return report
+
+
+def _is_current(work: Workspace, spec: ModelSpec, key: str, source: str) -> bool:
+    """Whether the date's scores, and for a factor unit the factors they belong to, were computed from exactly these inputs."""
+    stored = work.store.manifest(scores_table(spec.name), key)
+    if stored is None or stored.source != source:
+        return False
+    if network_config(spec).n_factors < 2:
+        return True
+    factors = work.store.manifest(factors_table(spec.name), key)
+    return factors is not None and factors.content == stored.meta.get("factors")
 
 
 def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items: Sequence[tuple[str, str]], checkpoint: Checkpoint, device: str,
@@ -238,10 +256,20 @@ def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items:
         }
         for seed, member in zip(checkpoint.manifest.seeds, result.members, strict=True):
             columns[f"member_{seed}"] = member[keep]
-        work.store.write(scores_table(spec.name), key, pd.DataFrame(columns), source=source)
+        meta = {}
+        if result.factors is not None:
+            frame = _factor_frame(columns, checkpoint.manifest.seeds, result.factors[:, keep])
+            meta["factors"] = work.store.write(factors_table(spec.name), key, frame, source=source).content
+        work.store.write(scores_table(spec.name), key, pd.DataFrame(columns), source=source, meta=meta)
         report.computed.append(key)
         report.rows += len(keep)
         report.exclude(result.excluded)
+
+
+def _factor_frame(columns: dict[str, Any], seeds: Sequence[int], factors_MSK: np.ndarray) -> pd.DataFrame:
+    """One row per scored stock, one column per seed and factor."""
+    values = {f"f{seed}_{k}": factors_MSK[at, :, k] for at, seed in enumerate(seeds) for k in range(factors_MSK.shape[2])}
+    return pd.DataFrame({name: columns[name] for name in ("trade_date", "symbol")} | values)
 
 
 def _score_source(panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_hash: str) -> str:
