@@ -20,7 +20,7 @@ from alpha_pipeline.assets.studies import study_asset
 from alpha_pipeline.assets.training import model_assets
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments import EXPERIMENTS
-from alpha_pipeline.experiments.select import shared_parts
+from alpha_pipeline.experiments.select import characteristic_panels, shared_parts
 from alpha_pipeline.markets import DEFAULT_MARKET, MARKET_VARIABLE, load_market, open_source
 from alpha_pipeline.pipeline.combinations.plan import resolved
 from alpha_pipeline.pipeline.ingest import ORDER
@@ -37,13 +37,14 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
     parts = shared_parts(tuple(EXPERIMENTS.values()) if experiments is None else tuple(experiments), described)
     tables = tuple(t for t in ORDER if t in described.tables)
     combinations = resolved(parts.combinations, parts.models)
-    features = feature_assets(axes, tables, parts.labels)
+    characteristics = characteristic_panels(parts.experiments)
+    features = feature_assets(axes, tables, parts.labels, characteristics)
     feature_names = [key.to_user_string() for asset in features for key in asset.keys]
     daily = daily_job(tables, [*feature_names, *RISK_ASSETS], parts.experiments)
     weekly = weekly_job(parts.experiments)
     retrain = retrain_job(parts.experiments)
-    panels = ["status", "daily", *(["intraday_15m"] if "intraday_bars" in tables else [])]
-    checks = checks_job([*tables, "universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])])
+    panels = ["status", "daily", *(["intraday_15m"] if "intraday_bars" in tables else []), *characteristics]
+    checks = checks_job([*tables, "universe", *(f"{name}_panel" for name in panels if name != "status")])
     return dg.Definitions(
         assets=[
             market_assets(axes, described), *features, *risk_assets(axes, tables),

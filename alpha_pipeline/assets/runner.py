@@ -14,8 +14,9 @@ import dagster as dg
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
-from alpha_pipeline.pipeline.combinations.plan import needed_from
+from alpha_pipeline.experiments.select import characteristic_panels
 from alpha_pipeline.market.calendar import as_date
+from alpha_pipeline.pipeline.combinations.plan import needed_from
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.pages import INDEX
 from alpha_pipeline.pipeline.session import RunPlan, monday
@@ -146,13 +147,14 @@ def iso_date(text: str) -> str:
 def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> list[Step]:
     """All steps of an experiment, in order."""
     tables = tuple(t for t in ORDER if t in work.source.describe().tables)
-    panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])]
+    panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else []),
+              *(f"{name}_panel" for name in characteristic_panels((spec,)))]
     looking_back = [c.label.name for c in spec.combinations if c.looks_back]
     labels = sorted({f"labels/{name}" for name in (*(model.label.name for model in spec.models), *looking_back)})
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
     starts = needed_from(spec, as_date(plan.start), work.calendar)
     for model in spec.models:
-        for period in periods_between(starts.models[model.name], plan.end):
+        for period in periods_between(starts.models[model.name], plan.end, model.walk.anchors):
             key = half_year_key(period.name)
             assets = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
             steps.append(Step(f"Train {model.name} {period.name}", assets, key, key))
