@@ -22,10 +22,12 @@ from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES, UniverseSpec
-from alpha_pipeline.portfolio.constraints import CONSTRAINTS
+from alpha_pipeline.portfolio.constraints import CONSTRAINTS, FactorClassBound
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
 from alpha_pipeline.reporting.inputs import SECTIONS
+from alpha_pipeline.risk.panel_factors import is_panel_factor, panel_factor
+from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
 from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
@@ -35,6 +37,8 @@ __all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelS
 Spec = TypeVar("Spec")
 INDUSTRY = "industry"
 BASELINES = ("linear_blend", "oracle")
+ATTRIBUTIONS = ("compact", "full")
+COMPACT_STYLES = ("size", "nlsize")  # a portfolio that bounds no other style computes them itself, without the stored risk model
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ class SignalSpec:
 class PortfolioSpec:
     """A portfolio: whose score, against which benchmark, within which constraints (or the best N names), at which cost.
 
-    ``published`` names the row of the report's table beside which it is printed (empty: none).
+    ``published`` names the row of the report's table beside which it is printed (empty: none). ``attribution``: ``compact`` = six price-volume
+    styles and factor returns made for the backtest's own range; ``full`` = the stored risk model of the market.
     """
 
     name: str
@@ -139,10 +144,41 @@ class PortfolioSpec:
     costs: FlatCosts = FlatCosts(buy=0.002, sell=0.002)
     unfilled: str = "redistribute"
     published: str = ""
+    attribution: str = "compact"
 
     @property
     def benchmark(self) -> str:
         return self.optimizer.benchmark
+
+    @property
+    def style_names(self) -> tuple[str, ...]:
+        """Styles that a limit names, each once."""
+        return tuple(name for name in self._factors if not is_panel_factor(name))
+
+    @property
+    def panel_factors(self) -> tuple[str, ...]:
+        """Factors that a limit names and that are fields of a panel, such as ``daily.turn@20``."""
+        return tuple(name for name in self._factors if is_panel_factor(name))
+
+    @property
+    def _factors(self) -> tuple[str, ...]:
+        return self.optimizer.styles if isinstance(self.optimizer, EnhancedIndexSpec) else ()
+
+    @property
+    def has_risk_term(self) -> bool:
+        """Whether a tracking-error limit or a risk aversion needs the covariance of the stored risk model."""
+        return isinstance(self.optimizer, EnhancedIndexSpec) and self.optimizer.needs_cone
+
+    @property
+    def weights_need_risk(self) -> bool:
+        """Whether the weights depend on the stored risk model: a risk term, a limit on all styles, or one beyond size and non-linear size."""
+        bounds_all = any(isinstance(c, FactorClassBound) and not c.factors for c in self.optimizer.constraints)
+        return self.has_risk_term or bounds_all or bool(set(self.style_names) - set(COMPACT_STYLES))
+
+    @property
+    def needs_risk_model(self) -> bool:
+        """Whether the weights or the attribution read the stored risk model."""
+        return self.weights_need_risk or self.attribution == "full"
 
     def digest(self) -> str:
         """Hash of all that the weights depend on."""
@@ -156,6 +192,13 @@ class PortfolioSpec:
             raise unknown_name("benchmark", self.benchmark, known)
         if isinstance(self.optimizer, EnhancedIndexSpec):
             self.optimizer.check_solver()
+        for name in self.style_names:
+            if name not in (*PRICE_STYLES, *REPORT_STYLES):
+                raise unknown_name("style", name, [*PRICE_STYLES, *REPORT_STYLES])
+        for name in self.panel_factors:
+            panel_factor(name)
+        if self.attribution not in ATTRIBUTIONS:
+            raise unknown_name("attribution", self.attribution, ATTRIBUTIONS)
         if self.unfilled not in UNFILLED:
             raise unknown_name("unfilled", self.unfilled, UNFILLED)
         for constraint in self.optimizer.constraints:

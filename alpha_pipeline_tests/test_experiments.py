@@ -36,7 +36,7 @@ REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intrada
 
 # Fields that name a thing and decide nothing: two models that differ in them alone share checkpoints, two portfolios the weights.
 MODEL_LABELS = {"name"}
-PORTFOLIO_LABELS = {"name", "published"}
+PORTFOLIO_LABELS = {"name", "published", "attribution"}
 
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {

@@ -6,8 +6,14 @@ from alpha_pipeline.assets.common import OWNERS, SINGLE_RUN, DateRange, frame_ta
 from alpha_pipeline.assets.partitions import Axes
 from alpha_pipeline.experiment import PortfolioSpec
 from alpha_pipeline.pipeline import backtests, portfolios
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
+from alpha_pipeline.pipeline.risk_inputs import risk_tables
+from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
 from alpha_pipeline.resources.market import MarketResource
+from alpha_pipeline.risk.panel_factors import panel_factor
+
+_STYLES = {"compact": "price-volume styles", "full": "the styles of the stored risk model"}
 
 
 def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
@@ -15,12 +21,14 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
     prefix = ["portfolios", spec.name]
     weights_key = dg.AssetKey([*prefix, "weights"])
     previous_week = dg.AssetDep(weights_key, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1))
+    inputs = [*risk_tables(spec), *(f"{panel_factor(name).panel}_panel" for name in spec.panel_factors)]
     limits = ", ".join(str(constraint) for constraint in spec.optimizer.constraints)
     rule = f"Maximal expected return within: {limits}." if limits else f"Equal weight: {spec.optimizer}."
 
     @dg.asset(name="weights", key_prefix=prefix, group_name="portfolios", owners=OWNERS, kinds={spec.optimizer.solver}, code_version=CODE_VERSION,
               tags={"benchmark": spec.benchmark}, partitions_def=axes.weeks, backfill_policy=SINGLE_RUN,
-              deps=[dg.AssetKey(["signals", spec.signal, "factor"]), "index_weights", "daily_panel", "universe", previous_week],
+              deps=[dg.AssetKey(["signals", spec.signal, "factor"]), "index_weights", "daily_panel", "universe", previous_week,
+                    *(dg.AssetKey(name.split("/")) for name in dict.fromkeys(inputs) if name != "daily_panel")],
               description=f"Target weights against {spec.benchmark}, decided at the close of the week's last session and traded on the next. "
                           f"{rule} Starts from the holdings its previous week left.")
     def weights(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
@@ -41,9 +49,10 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
             return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=metadata)
 
     @dg.asset(name="attribution", key_prefix=prefix, group_name="attribution", owners=OWNERS, kinds={"pandas"}, code_version=CODE_VERSION,
-              deps=[backtest, dg.AssetDep("index_weights", partition_mapping=dg.AllPartitionMapping())],
-              description="Daily active return split into country, industries, price-volume styles, specific, trading and cost; adds up each day "
-                          "and, linked, over the range.")
+              deps=[backtest, *(dg.AssetDep(dg.AssetKey(name.split("/")), partition_mapping=dg.AllPartitionMapping()) for name in
+                                ("index_weights", *((EXPOSURES, FACTOR_RETURNS) if spec.attribution == "full" else ())))],
+              description=f"Daily active return split into country, industries, {_STYLES[spec.attribution]}, specific, trading and cost; adds up "
+                          "each day and, linked, over the range.")
     def attribution(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
         with running(context):
             work = market.workspace()

@@ -16,12 +16,15 @@ from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknow
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments.select import characteristic_panels
 from alpha_pipeline.market.calendar import as_date
+from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.combinations.plan import needed_from
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.pages import INDEX
 from alpha_pipeline.pipeline.session import RunPlan, monday
+from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.risk import covariance
 from alpha_pipeline.training.periods import period_named, periods_between
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -176,6 +179,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     bounds = {"start": plan.start, "end": plan.end}
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
+    steps += risk_steps(spec, plan)
     for portfolio in spec.portfolios:
         if plan.weeks:
             steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
@@ -192,6 +196,20 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
 def _session_from(work: Workspace, day: dt.date) -> str:
     """The first session on or after a day."""
     return str(work.calendar.between(day, work.calendar.last)[0])
+
+
+def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
+    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures
+    and returns over the history that the first forecast is made from."""
+    studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
+    if not any(portfolio.needs_risk_model for portfolio in spec.portfolios) and not any(name.startswith("risk/") for name in studied):
+        return []
+    first = max(0, plan.history.index(plan.start) + 1 - covariance.WINDOW_SESSIONS)
+    return [
+        Step("Risk exposures", (risk_exposures.EXPOSURES,), plan.history[max(0, first - 1)], plan.end),  # returns need those of the session before
+        Step("Risk returns", (risk_model.FACTOR_RETURNS, risk_model.SPECIFIC_RETURNS), plan.history[first], plan.end),
+        Step("Risk forecasts", (risk_model.COVARIANCE, risk_model.SPECIFIC), plan.start, plan.end),
+    ]
 
 
 def _op(asset: str) -> str:

@@ -11,6 +11,7 @@ from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.characteristics.panels import lacks as panel_lacks
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.risk.style_factors import REPORT_STYLES
 from alpha_pipeline.sources.base import SourceDescription
 
 
@@ -43,6 +44,9 @@ def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
         lacks += [what for what in found if what not in lacks]
     if spec.portfolios:
         lacks += [table for table in ("index_weights", "index_bars") if table not in source.tables]
+    styles = {name for portfolio in spec.portfolios for name in portfolio.style_names}
+    if styles & set(REPORT_STYLES) and "fundamentals" not in source.tables:
+        lacks.append("fundamentals")
     return lacks
 
 

@@ -16,16 +16,12 @@ from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
 from alpha_pipeline.experiment import PortfolioSpec
 from alpha_pipeline.features.market_panels import MarketPanels
-from alpha_pipeline.pipeline.exposures import style_inputs
+from alpha_pipeline.pipeline.attribution_models import compact_model, full_model
 from alpha_pipeline.pipeline.portfolios import equal_weights, market_prices, read_week, weights_table
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT
 from alpha_pipeline.progress import step
-from alpha_pipeline.risk.factor_returns import estimate_factor_returns
-from alpha_pipeline.risk.styles import STYLES, style_exposures
 from alpha_pipeline.store import Manifest
-
-RISK_HISTORY_DAYS = 160  # sessions before the first day: the longest style window (momentum, 120 + 20) and a margin
 
 
 def backtest_name(portfolio: str) -> str:
@@ -172,10 +168,11 @@ def _equal_weight_returns(panels: MarketPanels, dates: list[str]) -> np.ndarray:
 
 
 def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
-    """Daily active return of the stored backtest split into country, industries, price-volume styles, specific, trading and cost.
+    """Daily active return of the stored backtest split into country, industries, styles, specific, trading and cost.
 
-    Factor returns come from the market's own daily regression over all names of the universe, exposures of the day before. Adds up each day
-    and over the range. Stored as a bundle: daily, summary, by_year, exposures, coverage, factor_returns.
+    ``spec.attribution``: ``compact`` makes six price-volume styles and their returns for the range from the panels, ``full`` reads the stored
+    risk model. Adds up each day to 1e-10 and, linked, over the range and each year. Stored as a bundle: daily, summary, by_year, exposures,
+    coverage, factor_returns.
     """
     manifest = work.store.bundle(backtest_name(spec.name))
     if manifest is None:
@@ -187,11 +184,7 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
     days = [str(d)[:10] for d in daily["trade_date"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")]
     first = panels.daily.index(days[0])
     last = panels.daily.index(days[-1])
-    start = max(0, first - 1 - RISK_HISTORY_DAYS)
     step(f"attribution {spec.name}", 0, 1)
-    model = _risk_model(panels, start, last + 1)
-    rows = slice(first - start, last - start + 1)
-    before = slice(first - 1 - start, last - start)
     n_stocks = len(panels.axis)
     weights = np.zeros((len(days), n_stocks))
     at_day = {day: i for i, day in enumerate(days)}
@@ -206,48 +199,28 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
         frame = frame[frame["index_code"] == spec.benchmark]
         columns = panels.axis.known_columns(frame["symbol"].tolist())
         benchmark[i, columns[columns >= 0]] = frame["weight"].to_numpy()[columns >= 0]
-    stock_returns = model.returns[rows]
+    close = panels.daily.field("close", first - 1, last + 1).astype(np.float64)
+    stock_returns = close[1:] / close[:-1] - 1.0
     # a constituent without a price on the day has no return of its own: its weight goes to the benchmark's unexplained rest
     benchmark = np.where(np.isnan(stock_returns), 0.0, benchmark)
+    if spec.attribution == "full":
+        columns = np.flatnonzero((weights != 0).any(axis=0) | (benchmark != 0).any(axis=0))
+        weights, benchmark, stock_returns = weights[:, columns], benchmark[:, columns], stock_returns[:, columns]
+        model = full_model(work, panels, spec.name, first, last, columns)
+    else:
+        model = compact_model(panels, first, last)
     result = attribute(
-        np.array(days, dtype="datetime64[D]"), weights, benchmark, stock_returns, model.exposures[before], model.industry[before],
-        model.factor_returns[rows], style_names=tuple(STYLES), industry_names=model.industry_names,
-        portfolio_return=daily["portfolio_return"].to_numpy(), benchmark_return=daily["benchmark_return"].to_numpy(), cost=daily["cost"].to_numpy(),
+        np.array(days, dtype="datetime64[D]"), weights, benchmark, stock_returns, model.exposures, model.industry, model.factor_returns,
+        style_names=model.style_names, industry_names=model.industry_names, portfolio_return=daily["portfolio_return"].to_numpy(),
+        benchmark_return=daily["benchmark_return"].to_numpy(), cost=daily["cost"].to_numpy(),
     )
     step(f"attribution {spec.name}", 1, 1)
     out = {"daily": result.daily, "summary": result.summary, "by_year": result.by_year, "exposures": result.exposures, "coverage": result.coverage,
-           "factor_returns": model.frame.iloc[rows].reset_index(drop=True)}
-    source = combine([CODE_VERSION, manifest.content, *(row.checksum for row in panels.daily.rows[start: last + 1])])
-    meta = {"start": days[0], "end": days[-1], "styles": list(STYLES), "mean_r_squared": model.mean_r_squared, "conventions":
-            "exposures of the day before; factor returns from a daily regression weighted by √cap; linked over time by Carino scaling of the excess "
-            "NAV"}
+           "factor_returns": model.frame}
+    source = combine([CODE_VERSION, manifest.content, *model.sources])
+    meta = {"start": days[0], "end": days[-1], "styles": list(model.style_names), "mean_r_squared": model.mean_r_squared,
+            "conventions": model.conventions}
     return work.store.write_bundle(attribution_name(spec.name), out, source=source, meta=meta)
-
-
-@dataclass(frozen=True)
-class _RiskModel:
-    returns: np.ndarray
-    exposures: np.ndarray
-    industry: np.ndarray
-    factor_returns: np.ndarray
-    industry_names: tuple[str, ...]
-    frame: pd.DataFrame
-    mean_r_squared: float
-
-
-def _risk_model(panels: MarketPanels, start: int, stop: int) -> _RiskModel:
-    """Style exposures and factor returns of rows [start, stop) over the universe of all A-shares."""
-    inputs = style_inputs(panels, start, stop)
-    returns, universe = inputs.returns, inputs.universe
-    industry = panels.industry(start, stop)
-    # the axis also knows industries that first appear after the range; codes are given in order of appearance
-    industry_names = tuple(panels.axis.industries[: int(industry.max(initial=-1)) + 1])
-    styles = style_exposures(inputs, industry)
-    estimated = estimate_factor_returns(returns, styles.values, industry, inputs.total_cap, universe, style_names=styles.names,
-                                        industry_names=industry_names)
-    frame = estimated.frame(np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"))
-    known = estimated.r_squared[~np.isnan(estimated.r_squared)]
-    return _RiskModel(returns, styles.values, industry, estimated.values, industry_names, frame, float(known.mean()) if len(known) else float("nan"))
 
 
 def read_backtest(work: Workspace, portfolio: str) -> tuple[Manifest, dict[str, pd.DataFrame]]:
@@ -256,6 +229,3 @@ def read_backtest(work: Workspace, portfolio: str) -> tuple[Manifest, dict[str, 
     if manifest is None:
         raise MissingData(sentence(f"'{backtest_name(portfolio)}' does not exist", next_step="Materialize it first."))
     return manifest, work.store.read_bundle(backtest_name(portfolio))
-
-
-
