@@ -10,6 +10,7 @@ from alpha_pipeline.pipeline.studies.paired_signals import PAIRED_SIGNALS
 from alpha_pipeline.pipeline.studies.rank_ic_horizons import RANK_IC_HORIZONS
 from alpha_pipeline.pipeline.studies.score_averaging import SCORE_AVERAGING
 from alpha_pipeline.pipeline.studies.study import Study
+from alpha_pipeline.pipeline.studies.weighting_importances import WEIGHTING_IMPORTANCES
 from alpha_pipeline.pipeline.studies.yearly_portfolios import YEARLY_PORTFOLIOS
 
 STUDIES: dict[str, Study] = {
@@ -19,6 +20,7 @@ STUDIES: dict[str, Study] = {
     "rank_ic_horizons": RANK_IC_HORIZONS,
     "hedged_groups": HEDGED_GROUPS,
     "score_averaging": SCORE_AVERAGING,
+    "weighting_importances": WEIGHTING_IMPORTANCES,
     "yearly_portfolios": YEARLY_PORTFOLIOS,
 }
 
