@@ -36,8 +36,8 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
     axes = market_axes(config, source.calendar)
     parts = shared_parts(tuple(EXPERIMENTS.values()) if experiments is None else tuple(experiments), described)
     tables = tuple(t for t in ORDER if t in described.tables)
-    combinations = resolved(parts.combinations, parts.models)
     characteristics = characteristic_panels(parts.experiments)
+    combinations = resolved(parts.combinations, parts.models)
     features = feature_assets(axes, tables, parts.labels, characteristics)
     feature_names = [key.to_user_string() for asset in features for key in asset.keys]
     daily = daily_job(tables, [*feature_names, *RISK_ASSETS], parts.experiments)

@@ -28,7 +28,7 @@ from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
 from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline.risk.panel_factors import is_panel_factor, panel_factor
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
-from alpha_pipeline.risk.styles import STYLES
+from alpha_pipeline.risk.styles import EXPOSURES
 from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
@@ -47,8 +47,9 @@ class ModelSpec:
 
     ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
     default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
-    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.STYLES`` and "industry" (dummies): what a neutralized
-    loss and networks that need exposures see of each stock.
+    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.EXPOSURES`` and "industry" (dummies): what a neutralized
+    loss and networks that need exposures see of each stock. ``label_neutral``, of the same names: the winsorized label is regressed on them,
+    date by date with an intercept, before it is standardized; a stock of which one is unknown has no label.
     """
 
     name: str
@@ -62,12 +63,13 @@ class ModelSpec:
     seeds: tuple[int, ...] = (0, 1, 2)
     label_shuffle_seed: int | None = None
     exposures: tuple[str, ...] = ()
+    label_neutral: tuple[str, ...] = ()
 
     def training_digest(self) -> str:
         """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
         tensors = [TENSORS[name] for name in self.tensors]
         return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
-                       self.label_shuffle_seed, self.exposures])
+                       self.label_shuffle_seed, self.exposures, *([self.label_neutral] if self.label_neutral else [])])
 
     def panels(self) -> tuple[str, ...]:
         """Names of the panels its tensors are windows of, each once."""
@@ -80,11 +82,12 @@ class ModelSpec:
                 raise unknown_name("tensor", name, list(TENSORS))
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
-        for name in self.exposures:
-            if name not in (*STYLES, INDUSTRY):
-                raise unknown_name("exposure", name, [*STYLES, INDUSTRY])
-        if len(set(self.exposures)) != len(self.exposures):
-            raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(self.exposures)))
+        for names in (self.exposures, self.label_neutral):
+            for name in names:
+                if name not in (*EXPOSURES, INDUSTRY):
+                    raise unknown_name("exposure", name, [*EXPOSURES, INDUSTRY])
+            if len(set(names)) != len(names):
+                raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(names)))
         if self.training.neutralize and not self.exposures:
             raise InvalidSpec(sentence("the loss is to be neutralized, and the model has no exposures", where=where,
                                        next_step="Name them in 'exposures', e.g. ('size', 'industry')."))
@@ -98,8 +101,8 @@ class ModelSpec:
 class SignalSpec:
     """A factor to be tested and traded: the ensembled score of a model, the score of a combination, or a named baseline.
 
-    ``universe`` is where the score is winsorized, neutralized against industry and log capitalization, and standardized. ``published`` is the
-    model of the published report beside which it is printed (empty: none).
+    ``universe`` is where the score is winsorized, neutralized against industry and log capitalization (not if ``neutral`` is False), and
+    standardized. ``published`` is the model of the published report beside which it is printed (empty: none).
     """
 
     name: str
@@ -108,10 +111,12 @@ class SignalSpec:
     universe: UniverseSpec = UniverseSpec()
     published: str = ""
     combination: str = ""
+    neutral: bool = True
 
     def digest(self) -> str:
         """Hash of all that the factor depends on besides the scores."""
-        return digest([self.model, self.baseline, self.universe, *([self.combination] if self.combination else [])])
+        return digest([self.model, self.baseline, self.universe, *([self.combination] if self.combination else []),
+                       *([] if self.neutral else ["not neutral"])])
 
     @property
     def scores_table(self) -> str:
@@ -230,7 +235,8 @@ class ExperimentSpec:
 
     ``start`` and ``end`` bound the out-of-sample dates and are clipped to the market. ``comparisons`` are signals shown beside the models'
     on the same dates. ``test_universes`` are "all" or index codes.
-    ``studies`` add sections of their own to the report. ``combinations`` are in order: each may use those before it.
+    ``studies`` add sections of their own to the report. ``combinations`` are in order: each may use those before it. ``variants`` are portfolios
+    that studies compare: made and backtested like the others, without a section, a row or an attribution of their own.
     """
 
     name: str
@@ -248,6 +254,7 @@ class ExperimentSpec:
     tags: tuple[str, ...] = field(default=())
     studies: tuple[StudySpec, ...] = ()
     combinations: tuple[CombinationSpec, ...] = ()
+    variants: tuple[PortfolioSpec, ...] = ()
 
     def validate(self) -> ExperimentSpec:
         """Self, after checking every part and the links between them; raises with a sentence otherwise."""
@@ -255,7 +262,7 @@ class ExperimentSpec:
             raise InvalidSpec(sentence("start is after end", where=f"experiment '{self.name}'", got=f"{self.start} … {self.end}"))
         models = tuple(m.name for m in self.models)
         signals = tuple(s.name for s in self.all_signals())
-        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios)),
+        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.all_portfolios())),
                             ("study", tuple(s.name for s in self.studies)),
                             ("model or combination", (*models, *(c.name for c in self.combinations)))):
             twice = sorted({n for n in names if names.count(n) > 1})
@@ -274,7 +281,7 @@ class ExperimentSpec:
                                            where=f"combination '{combination.name}'", got=str(self.anchors), expected=str(CALENDAR_HALVES)))
         for signal in self.all_signals():
             signal.validate(models, combinations)
-        for portfolio in self.portfolios:
+        for portfolio in self.all_portfolios():
             portfolio.validate(signals)
         for study in self.studies:
             study.validate()
@@ -291,6 +298,10 @@ class ExperimentSpec:
     def all_signals(self) -> tuple[SignalSpec, ...]:
         """Signals of the models, then comparisons."""
         return (*self.signals, *self.comparisons)
+
+    def all_portfolios(self) -> tuple[PortfolioSpec, ...]:
+        """Portfolios of the report, then variants."""
+        return (*self.portfolios, *self.variants)
 
     def digest(self) -> str:
         """Hash of the whole experiment."""

@@ -13,7 +13,7 @@ import dagster as dg
 
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
-from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec, StudySpec
 from alpha_pipeline.experiments.select import characteristic_panels
 from alpha_pipeline.market.calendar import as_date
 from alpha_pipeline.pipeline import risk_exposures, risk_model
@@ -180,29 +180,36 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
     steps += risk_steps(spec, plan)
-    for portfolio in spec.portfolios:
-        if plan.weeks:
-            steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
-            results = (f"portfolios/{portfolio.name}/backtest", f"portfolios/{portfolio.name}/attribution")
-            steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
-    for study in spec.studies:
-        name = study_name(spec.name, study.name)
-        steps.append(Step(f"Study {study.name}", (name,), config={_op(name): bounds}))
+    steps += portfolio_steps(spec.portfolios, plan) + portfolio_steps(spec.variants, plan, attributed=False)
+    steps += [study_step(spec, study, plan) for study in spec.studies]
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     steps.append(Step("Index of experiments", (INDEX,)))
     return steps
 
 
-def _session_from(work: Workspace, day: dt.date) -> str:
-    """The first session on or after a day."""
-    return str(work.calendar.between(day, work.calendar.last)[0])
+def portfolio_steps(portfolios: Sequence[PortfolioSpec], plan: RunPlan, *, attributed: bool = True) -> list[Step]:
+    """Rebalances and backtests (with attributions, if asked for) of portfolios; none for a plan without a whole week."""
+    steps = []
+    bounds = {"start": plan.start, "end": plan.end}
+    for portfolio in portfolios if plan.weeks else ():
+        steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
+        backtest = f"portfolios/{portfolio.name}/backtest"
+        results = (backtest, f"portfolios/{portfolio.name}/attribution") if attributed else (backtest,)
+        steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(backtest): bounds}))
+    return steps
+
+
+def study_step(spec: ExperimentSpec, study: StudySpec, plan: RunPlan) -> Step:
+    """The run of one study over the plan's out-of-sample dates."""
+    name = study_name(spec.name, study.name)
+    return Step(f"Study {study.name}", (name,), config={_op(name): {"start": plan.start, "end": plan.end}})
 
 
 def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
     """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures
     and returns over the history that the first forecast is made from."""
     studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
-    if not any(portfolio.needs_risk_model for portfolio in spec.portfolios) and not any(name.startswith("risk/") for name in studied):
+    if not any(portfolio.needs_risk_model for portfolio in spec.all_portfolios()) and not any(name.startswith("risk/") for name in studied):
         return []
     first = max(0, plan.history.index(plan.start) + 1 - covariance.WINDOW_SESSIONS)
     return [
@@ -210,6 +217,11 @@ def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
         Step("Risk returns", (risk_model.FACTOR_RETURNS, risk_model.SPECIFIC_RETURNS), plan.history[first], plan.end),
         Step("Risk forecasts", (risk_model.COVARIANCE, risk_model.SPECIFIC), plan.start, plan.end),
     ]
+
+
+def _session_from(work: Workspace, day: dt.date) -> str:
+    """The first session on or after a day."""
+    return str(work.calendar.between(day, work.calendar.last)[0])
 
 
 def _op(asset: str) -> str:

@@ -11,6 +11,7 @@ from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.characteristics.panels import lacks as panel_lacks
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.risk.panel_factors import panel_factor
 from alpha_pipeline.risk.style_factors import REPORT_STYLES
 from alpha_pipeline.sources.base import SourceDescription
 
@@ -28,8 +29,10 @@ class Parts:
 
 
 def characteristic_panels(experiments: tuple[ExperimentSpec, ...]) -> tuple[str, ...]:
-    """Panels of characteristics that the experiments' models read, in the order of ``CHARACTERISTIC_PANELS``."""
+    """Panels of characteristics that the experiments' models and limits read, in the order of ``CHARACTERISTIC_PANELS``. Those of a combination's
+    other factors are not among them: it does without a factor whose panel is not there."""
     read = {panel for spec in experiments for model in spec.models for panel in model.panels()}
+    read |= {panel_factor(name).panel for spec in experiments for portfolio in spec.all_portfolios() for name in portfolio.panel_factors}
     return tuple(name for name in CHARACTERISTIC_PANELS if name in read)
 
 
@@ -42,9 +45,9 @@ def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
     for name in characteristic_panels((spec,)):
         found = panel_lacks(CHARACTERISTIC_PANELS[name], source.tables, source.intraday_minutes, source.missing)
         lacks += [what for what in found if what not in lacks]
-    if spec.portfolios:
+    if spec.all_portfolios():
         lacks += [table for table in ("index_weights", "index_bars") if table not in source.tables]
-    styles = {name for portfolio in spec.portfolios for name in portfolio.style_names}
+    styles = {name for portfolio in spec.all_portfolios() for name in portfolio.style_names}
     if styles & set(REPORT_STYLES) and "fundamentals" not in source.tables:
         lacks.append("fundamentals")
     return lacks
@@ -90,7 +93,7 @@ def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescript
             _same("model", models.setdefault(model.name, model), model, spec.name)
         for combination in spec.combinations:
             _same("combination", combinations.setdefault(combination.name, combination), combination, spec.name)
-        for portfolio in spec.portfolios:
+        for portfolio in spec.all_portfolios():
             _same("portfolio", portfolios.setdefault(portfolio.name, portfolio), portfolio, spec.name)
         for signal in spec.all_signals():
             known, test, universes = signals.get(signal.name, (signal, spec.test, ()))

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from alpha_pipeline.errors import unknown_name
-from alpha_pipeline.pipeline.studies.hedged_groups import HEDGED_GROUPS
-from alpha_pipeline.pipeline.studies.model_styles import MODEL_STYLES
-from alpha_pipeline.pipeline.studies.pair_coverage import PAIR_COVERAGE
-from alpha_pipeline.pipeline.studies.paired_signals import PAIRED_SIGNALS
-from alpha_pipeline.pipeline.studies.rank_ic_horizons import RANK_IC_HORIZONS
-from alpha_pipeline.pipeline.studies.score_averaging import SCORE_AVERAGING
+from alpha_pipeline.pipeline.studies import (
+    constraint_sweep,
+    deep_weight,
+    factor_profile,
+    hedged_groups,
+    model_styles,
+    pair_coverage,
+    paired_signals,
+    rank_ic_horizons,
+    return_sources,
+    score_averaging,
+    style_timing,
+    top_layers,
+    weekly_factors,
+    weighting_importances,
+    yearly_enhancement,
+    yearly_portfolios,
+)
 from alpha_pipeline.pipeline.studies.study import Study
-from alpha_pipeline.pipeline.studies.weighting_importances import WEIGHTING_IMPORTANCES
-from alpha_pipeline.pipeline.studies.yearly_portfolios import YEARLY_PORTFOLIOS
 
 STUDIES: dict[str, Study] = {
-    "pair_coverage": PAIR_COVERAGE,
-    "model_styles": MODEL_STYLES,
-    "paired_signals": PAIRED_SIGNALS,
-    "rank_ic_horizons": RANK_IC_HORIZONS,
-    "hedged_groups": HEDGED_GROUPS,
-    "score_averaging": SCORE_AVERAGING,
-    "weighting_importances": WEIGHTING_IMPORTANCES,
-    "yearly_portfolios": YEARLY_PORTFOLIOS,
+    "constraint_sweep": constraint_sweep.STUDY,
+    "deep_weight": deep_weight.STUDY,
+    "factor_profile": factor_profile.STUDY,
+    "hedged_groups": hedged_groups.STUDY,
+    "model_styles": model_styles.STUDY,
+    "pair_coverage": pair_coverage.STUDY,
+    "paired_signals": paired_signals.STUDY,
+    "rank_ic_horizons": rank_ic_horizons.STUDY,
+    "return_sources": return_sources.STUDY,
+    "score_averaging": score_averaging.STUDY,
+    "style_timing": style_timing.STUDY,
+    "top_layers": top_layers.STUDY,
+    "weekly_factors": weekly_factors.STUDY,
+    "weighting_importances": weighting_importances.STUDY,
+    "yearly_enhancement": yearly_enhancement.STUDY,
+    "yearly_portfolios": yearly_portfolios.STUDY,
 }
 
 

@@ -81,5 +81,5 @@ def _published(since: int) -> pd.DataFrame:
     return _columns(said, TOP_TURNOVER[TOP_TURNOVER["since"] == since].set_index("model")["turnover_one_sided"], 20)
 
 
-HEDGED_GROUPS = Study("Groups against the universe", _run, _exhibits,
+STUDY = Study("Groups against the universe", _run, _exhibits,
                       needs=lambda experiment, study: [f"signals/{signal.name}/factor" for signal in experiment.all_signals()])

@@ -82,5 +82,5 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     ]
 
 
-MODEL_STYLES = Study("Style exposures of the models", _run, _exhibits,
+STUDY = Study("Style exposures of the models", _run, _exhibits,
                      needs=lambda experiment, study: [f"signals/{signal.name}/factor" for signal in experiment.signals])

@@ -39,4 +39,4 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     )]
 
 
-PAIR_COVERAGE = Study("Coverage of pairs by sampled fields", _run, _exhibits, needs=lambda experiment, study: [])
+STUDY = Study("Coverage of pairs by sampled fields", _run, _exhibits, needs=lambda experiment, study: [])

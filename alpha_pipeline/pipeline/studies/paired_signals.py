@@ -74,7 +74,7 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     return exhibits
 
 
-PAIRED_SIGNALS = Study(
+STUDY = Study(
     "Against the baseline", _run, _exhibits,
     needs=lambda experiment, study: [f"signals/{name}/factor_test" for name in dict.fromkeys(str(n) for pair in study.settings for n in pair)],
 )

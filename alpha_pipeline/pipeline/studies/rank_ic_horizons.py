@@ -60,5 +60,5 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     ]
 
 
-RANK_IC_HORIZONS = Study("RankIC by horizon", _run, _exhibits,
+STUDY = Study("RankIC by horizon", _run, _exhibits,
                          needs=lambda experiment, study: [f"signals/{signal.name}/factor" for signal in experiment.all_signals()])

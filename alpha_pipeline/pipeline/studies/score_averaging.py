@@ -116,7 +116,7 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     return exhibits
 
 
-SCORE_AVERAGING = Study(
+STUDY = Study(
     "Correlation of scores and what averaging brings", _run, _exhibits,
     needs=lambda experiment, study: [
         s.scores_table for s in experiment.signals if s.name in {*_names(study, "models"), *(name for name, _ in study.settings)}],

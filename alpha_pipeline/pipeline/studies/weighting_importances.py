@@ -54,7 +54,7 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     ]
 
 
-WEIGHTING_IMPORTANCES = Study(
+STUDY = Study(
     "What the weighting uses", _run, _exhibits,
     needs=lambda experiment, study: [f"combinations/{c.name}/fit" for c in experiment.combinations if c.is_fitted],
 )

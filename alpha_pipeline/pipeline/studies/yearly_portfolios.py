@@ -87,5 +87,5 @@ def _labelled(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return rows.reindex(columns=list(columns)).astype(np.float64).assign(portfolio=names)[["portfolio", *columns]]
 
 
-YEARLY_PORTFOLIOS = Study("Portfolios by limit on turnover", _run, _exhibits,
+STUDY = Study("Portfolios by limit on turnover", _run, _exhibits,
                           needs=lambda experiment, study: [backtest_name(p.name) for p in experiment.portfolios if p.published])
