@@ -20,6 +20,7 @@ from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.universe import UniverseSpec
 from alpha_pipeline.portfolio.constraints import (
+    AnyConstraint,
     ConstituentFloor,
     FactorClassBound,
     FullyInvested,
@@ -78,15 +79,18 @@ BEST = "rct_v1"
 
 def best_names(n_names: int, delta: float) -> PortfolioSpec:
     """Figures 16 and 17: N names of equal weight, against the equal-weight universe."""
-    return PortfolioSpec(f"{BEST}_top{n_names}_d{round(delta * 100):03d}", BEST, TopNSpec(n_names, delta), COSTS, published=f"top{n_names}@{delta:.2f}")
+    name = f"{BEST}_top{n_names}_d{round(delta * 100):03d}"
+    return PortfolioSpec(name, BEST, TopNSpec(n_names, delta), COSTS, published=f"top{n_names}@{delta:.2f}")
 
 
 def enhanced(benchmark: str, label: str, tracking_error: float, floor: float, delta: float) -> PortfolioSpec:
     """Figures 18 to 21: all styles within 0.5, industries within 2 %, one-sided turnover of at most ``delta``; ``floor`` 0 = any names."""
-    constraints = (
-        FullyInvested(), LongOnly(), *([ConstituentFloor(floor)] if floor else []), IndustryBound(0.02), FactorClassBound("styles", 0.5),
-        TrackingErrorLimit(tracking_error), TurnoverLimit(delta, sided="one"),
+    constraints: tuple[AnyConstraint, ...] = (
+        FullyInvested(), LongOnly(), IndustryBound(0.02), FactorClassBound("styles", 0.5), TrackingErrorLimit(tracking_error),
+        TurnoverLimit(delta, sided="one"),
     )
+    if floor:
+        constraints = (*constraints, ConstituentFloor(floor))
     return PortfolioSpec(f"{BEST}_{label}_d{round(delta * 100):03d}", BEST, EnhancedIndexSpec(benchmark, constraints, solver="clarabel"), COSTS,
                          published=f"{label}@{delta:.2f}", attribution="full")
 

@@ -104,8 +104,8 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     pairs = identity.assign(pair=[f"{a} and {b}" for a, b in zip(identity["first"], identity["second"], strict=True)])
     exhibits.append(TableExhibit(
         "identity", f"Correlation after averaging {n_runs} trainings, predicted from single ones", pairs[["pair", *_IDENTITY_FORMATS]],
-        _IDENTITY_FORMATS, "ρ_ij / √[(1/N + (1 − 1/N) ρ_ii)(1/N + (1 − 1/N) ρ_jj)]; difference: predicted − realized; low, high: 95 % interval, block "
-        "bootstrap over dates."))
+        _IDENTITY_FORMATS, "ρ_ij / √[(1/N + (1 − 1/N) ρ_ii)(1/N + (1 − 1/N) ρ_jj)]; difference: predicted − realized; low, high: 95 % interval, "
+        "block bootstrap over dates."))
     exhibits.append(PictureExhibit("identity-scatter", "Predicted and realized correlation", "A point per pair of models.", "scatter",
                                    pairs.rename(columns={"predicted": "x", "realized": "y", "pair": "label"})[["x", "y", "label"]],
                                    x_label="predicted", y_label="realized"))

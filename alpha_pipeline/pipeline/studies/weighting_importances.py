@@ -48,9 +48,10 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     bars = largest.set_index("input")[["mean"]].rename(columns={"mean": "share of the gain"}).sort_values("share of the gain", ascending=False)
     return [
         TableExhibit("data-sets", "Share of the trees' gain by data set", table, dict.fromkeys(table.columns[1:], "percent1"),
-                     "Reduction of the squared error by the splits on the factors of a data set, over that of all splits; mean over runs and half-years. "
-                     "No published counterpart."),
-        PictureExhibit("units", f"Share of the gain by unit, {largest['combination'].iloc[0]}, {last}", "Mean over runs.", "bars", bars, percent=True),
+                     "Reduction of the squared error by the splits on the factors of a data set, over that of all splits; mean over runs and "
+                     "half-years. No published counterpart."),
+        PictureExhibit("units", f"Share of the gain by unit, {largest['combination'].iloc[0]}, {last}", "Mean over runs.", "bars", bars,
+                       percent=True),
     ]
 
 
