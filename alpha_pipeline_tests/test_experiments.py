@@ -73,6 +73,7 @@ OTHER: dict[str, Any] = {
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
     "panel": "intraday_15m",
+    "anchors": ((1, 31), (7, 31)),
     "fields": ("open", "close"),
     "scale": "mean",
 }
