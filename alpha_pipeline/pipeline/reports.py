@@ -12,6 +12,7 @@ from alpha_pipeline.backtest.metrics import annualized_return, annualized_volati
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData
 from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec
+from alpha_pipeline.experiments.contents import CONTENTS
 from alpha_pipeline.experiments.published_alphanet import ALPHANET_PUBLISHED
 from alpha_pipeline.experiments.published_multifreq import MULTIFREQ_PUBLISHED
 from alpha_pipeline.experiments.published_multimodel import MULTIMODEL_PUBLISHED
@@ -28,6 +29,7 @@ from alpha_pipeline.pipeline.studies.study import study_section
 from alpha_pipeline.pipeline.training import history_frame, load, spec_digest
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.changes_page import changes_exhibits
+from alpha_pipeline.reporting.contents import missing_items
 from alpha_pipeline.reporting.exhibits import StudySection
 from alpha_pipeline.reporting.html import render_report
 from alpha_pipeline.reporting.inputs import Attribution, FactorTest, PortfolioReport, Provenance, ReportInputs
@@ -45,11 +47,15 @@ def report_name(experiment: str) -> str:
 
 
 def write_report(work: Workspace, spec: ExperimentSpec) -> Manifest:
-    """Render the experiment's page from what is stored and store it as the bundle ``reports/<experiment>``."""
+    """Render the experiment's page from what is stored and store it as the bundle ``reports/<experiment>``.
+
+    ``meta["gaps"]`` names the tables and figures of the published report that are missing or empty; none for a part of a system.
+    """
     inputs = load_report_inputs(work, spec)
     page = render_report(inputs).encode()
     source = combine([spec.digest(), inputs.provenance.get("data_hash", ""), __version__])
-    return work.store.write_bundle(report_name(spec.name), {}, source=source, meta={"title": spec.title}, files={"report.html": page})
+    return work.store.write_bundle(report_name(spec.name), {}, source=source, meta={"title": spec.title, "gaps": missing_items(inputs, CONTENTS.get(spec.name, ()))},
+                                   files={"report.html": page})
 
 
 def headline(work: Workspace, spec: ExperimentSpec) -> str:
