@@ -14,7 +14,7 @@ import alpha_pipeline.experiment as experiment_module
 from alpha_pipeline.backtest.costs import DatedCosts
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, MissingData, UnknownName
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
 from alpha_pipeline.experiments import EXPERIMENTS, experiment
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, GRU_DAILY, LINEAR_BLEND, MULTIFREQ, ORACLE, enhanced, signal_of
@@ -62,6 +62,10 @@ OTHER: dict[str, Any] = {
     "return_entry": "next_vwap",
     "test_universes": ("all",),
     "tags": ("a tag",),
+    "combinations": (CombinationSpec("equal", "equal", ("size",)),),
+    "method": "max_icir",
+    "inputs": ("size", "value"),
+    "runs": (0, 1),
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
     "panel": "intraday_15m",
@@ -170,6 +174,11 @@ class TestDigests:
         for name, spec in variants(portfolio):
             assert (spec.digest() == portfolio.digest()) == (name in PORTFOLIO_LABELS), name
         assert replace(portfolio, costs=DatedCosts()).digest() != portfolio.digest()  # type: ignore[arg-type]
+
+    def test_every_setting_of_a_combination_changes_its_digest_or_is_its_name(self):
+        combination = CombinationSpec("c", "lightgbm", ("size",))
+        for name, spec in variants(combination):
+            assert (spec.digest() == combination.digest()) == (name == "name"), name
 
     def test_every_setting_of_a_signal_changes_its_digest(self):
         for base in (DEMO.signals[0], LINEAR_BLEND):
@@ -293,6 +302,18 @@ class TestErrors:
                 InvalidSpec,
                 "signal 'both': a signal comes from either a model or a baseline",
             ),
+            (
+                {"signals": (SignalSpec("both", model="demo_incremental", combination="c"),)},
+                InvalidSpec,
+                "a signal comes from either a model or a baseline or a combination",
+            ),
+            ({"signals": (SignalSpec("s", combination="c"),)}, UnknownName, "unknown combination 'c'"),
+            (
+                {"combinations": (CombinationSpec("demo_incremental", "equal", ("size",)),)},
+                InvalidSpec,
+                "model or combination 'demo_incremental' is named twice",
+            ),
+            ({"combinations": (CombinationSpec("c", "equal", ("b",)),)}, UnknownName, "unknown input of combination 'c' 'b'"),
             ({"signals": (SignalSpec("none"),)}, InvalidSpec, "signal 'none': a signal comes from either a model or a baseline"),
             ({"signals": (SignalSpec("s", model="demo_incrementl"),)}, UnknownName, "unknown model 'demo_incrementl'"),
             ({"signals": (SignalSpec("s", baseline="oracel"),)}, UnknownName, "unknown baseline 'oracel'.*Did you mean 'oracle'"),
