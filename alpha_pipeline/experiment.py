@@ -26,7 +26,7 @@ from alpha_pipeline.portfolio.constraints import CONSTRAINTS
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
 from alpha_pipeline.reporting.inputs import SECTIONS
-from alpha_pipeline.risk.styles import STYLES
+from alpha_pipeline.risk.styles import SHORT_STYLES, STYLES
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
@@ -43,8 +43,9 @@ class ModelSpec:
 
     ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
     default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
-    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.STYLES`` and "industry" (dummies): what a neutralized
-    loss and networks that need exposures see of each stock.
+    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.STYLES`` or ``SHORT_STYLES`` and "industry" (dummies): what a
+    neutralized loss and networks that need exposures see of each stock. ``label_neutral``, names of the same kind: the exposures at formation of which
+    the winsorized label is freed, date by date, before it is standardized (empty: it is standardized as it is).
     """
 
     name: str
@@ -58,12 +59,13 @@ class ModelSpec:
     seeds: tuple[int, ...] = (0, 1, 2)
     label_shuffle_seed: int | None = None
     exposures: tuple[str, ...] = ()
+    label_neutral: tuple[str, ...] = ()
 
     def training_digest(self) -> str:
         """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
         tensors = [TENSORS[name] for name in self.tensors]
         return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
-                       self.label_shuffle_seed, self.exposures])
+                       self.label_shuffle_seed, self.exposures, *([["label_neutral", self.label_neutral]] if self.label_neutral else [])])
 
     def panels(self) -> tuple[str, ...]:
         """Names of the panels its tensors are windows of, each once."""
@@ -76,11 +78,13 @@ class ModelSpec:
                 raise unknown_name("tensor", name, list(TENSORS))
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
-        for name in self.exposures:
-            if name not in (*STYLES, INDUSTRY):
-                raise unknown_name("exposure", name, [*STYLES, INDUSTRY])
-        if len(set(self.exposures)) != len(self.exposures):
-            raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(self.exposures)))
+        known = [*STYLES, *SHORT_STYLES, INDUSTRY]
+        for kind, names in (("exposure", self.exposures), ("exposure of the label", self.label_neutral)):
+            for name in names:
+                if name not in known:
+                    raise unknown_name(kind, name, known)
+            if len(set(names)) != len(names):
+                raise InvalidSpec(sentence(f"an {kind} is named twice", where=where, got=", ".join(names)))
         if self.training.neutralize and not self.exposures:
             raise InvalidSpec(sentence("the loss is to be neutralized, and the model has no exposures", where=where,
                                        next_step="Name them in 'exposures', e.g. ('size', 'industry')."))

@@ -68,6 +68,7 @@ OTHER: dict[str, Any] = {
     "runs": (0, 1),
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
+    "label_neutral": ("size", "momentum_10"),
     "panel": "intraday_15m",
     "fields": ("open", "close"),
     "scale": "mean",
@@ -161,6 +162,10 @@ class TestDigests:
         base = DEMO_MODEL.training_digest()
         for name, spec in variants(DEMO_MODEL):
             assert (spec.training_digest() == base) == (name in MODEL_LABELS), name
+
+    def test_a_model_without_a_neutral_label_keeps_its_digest(self):
+        """Frozen before the setting existed: old checkpoints stay valid."""
+        assert DEMO_MODEL.training_digest() == "7d3c7d3b954de7e38fc40859a5a5a355"
 
     def test_every_setting_of_a_tensor_changes_it_too(self, monkeypatch):
         base = DEMO_MODEL.training_digest()

@@ -67,7 +67,9 @@ def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest
     first_row = int(min(plan.train_indices[0], plan.valid_indices[0])) - data_history(spec) + 1
     first = work.calendar.keys()[max(0, first_row)]
     version = panel_data_version(panels, panel_names(spec), first, last)
-    data = sample_data(panels, spec, panels.status.index(first), panels.status.index(last) + 1)
+    start = panels.status.index(first)
+    sampled = [panels.status.index(str(day)) - start for day in (*plan.train_dates, *plan.valid_dates)]
+    data = sample_data(panels, spec, start, panels.status.index(last) + 1, sampled)
     rows = []
     for part, days in (("train", plan.train_dates), ("valid", plan.valid_dates)):
         for day in days:
@@ -102,10 +104,10 @@ def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: 
         panels = work.panels
         start, stop = panels.status.index(manifest.meta["first"]), panels.status.index(manifest.meta["last_known"]) + 1
         windows = windows_of(panels, spec, start, stop)
-        data = sample_data(panels, spec, start, stop)
         frame = work.store.read(training_set_table(spec.name), period)
         indices = {part: [panels.status.index(str(day.date())) - start for day in frame.loc[frame["part"] == part, "trade_date"]]
                    for part in ("train", "valid")}
+        data = sample_data(panels, spec, start, stop, [*indices["train"], *indices["valid"]])
         exposures = exposures_of(panels, spec.exposures, start, stop, [*indices["train"], *indices["valid"]]) if spec.exposures else None
         parts = {part: SampleSet(windows, data.universe, data.labels, days, label_shuffle_seed=spec.label_shuffle_seed, exposures=exposures)
                  for part, days in indices.items()}

@@ -132,6 +132,14 @@ STYLES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
     "liquidity": liquidity,
 }
 
+SHORT_STYLES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
+    "momentum_10": lambda inputs: momentum(inputs, window=10, skip=0),
+    "volatility_10": lambda inputs: volatility(inputs, window=10),
+    "liquidity_10": lambda inputs: liquidity(inputs, window=10),
+}
+"""RISKCONTROL's three price-volume styles over ten sessions, the last one included: what labels and losses are freed of. They are no part of the
+six-style risk model. Source: section on neutralizing the label; the report names them, the formulas are those of the longer styles."""
+
 
 def style_exposures(inputs: StyleInputs, industry: IntArray, names: tuple[str, ...] = tuple(STYLES)) -> StyleExposures:
     """Standardised :class:`StyleExposures` of the named styles, gaps predicted from size and industry.
