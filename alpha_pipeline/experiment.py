@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.backtest.execution import UNFILLED
+from alpha_pipeline.backtest.share_orders import ShareRules
 from alpha_pipeline.combination.spec import CombinationSpec
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
@@ -22,11 +23,13 @@ from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES, UniverseSpec
-from alpha_pipeline.portfolio.constraints import CONSTRAINTS
+from alpha_pipeline.portfolio.constraints import CONSTRAINTS, FactorClassBound
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
 from alpha_pipeline.reporting.inputs import SECTIONS
-from alpha_pipeline.risk.styles import SHORT_STYLES, STYLES
+from alpha_pipeline.risk.panel_factors import is_panel_factor, panel_factor
+from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
+from alpha_pipeline.risk.styles import EXPOSURES
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
@@ -35,6 +38,10 @@ __all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelS
 Spec = TypeVar("Spec")
 INDUSTRY = "industry"
 BASELINES = ("linear_blend", "oracle")
+TRADE_PRICES, MODES = ("vwap", "open", "close"), ("weights", "shares")
+BENCHMARK_LEVELS = {"price": "close", "total_return": "close_total_return"}  # and the column of index_bars
+ATTRIBUTIONS = ("compact", "full")
+COMPACT_STYLES = ("size", "nlsize")  # a portfolio that bounds no other style computes them itself, without the stored risk model
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,9 @@ class ModelSpec:
 
     ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
     default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
-    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.STYLES`` or ``SHORT_STYLES`` and "industry" (dummies): what a
-    neutralized loss and networks that need exposures see of each stock. ``label_neutral``, names of the same kind: the exposures at formation of which
-    the winsorized label is freed, date by date, before it is standardized (empty: it is standardized as it is).
+    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.EXPOSURES`` and "industry" (dummies): what a neutralized
+    loss and networks that need exposures see of each stock. ``label_neutral``, of the same names: the winsorized label is regressed on them,
+    date by date with an intercept, before it is standardized; a stock of which one is unknown has no label.
     """
 
     name: str
@@ -65,7 +72,7 @@ class ModelSpec:
         """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
         tensors = [TENSORS[name] for name in self.tensors]
         return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
-                       self.label_shuffle_seed, self.exposures, *([["label_neutral", self.label_neutral]] if self.label_neutral else [])])
+                       self.label_shuffle_seed, self.exposures, *([self.label_neutral] if self.label_neutral else [])])
 
     def panels(self) -> tuple[str, ...]:
         """Names of the panels its tensors are windows of, each once."""
@@ -78,13 +85,12 @@ class ModelSpec:
                 raise unknown_name("tensor", name, list(TENSORS))
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
-        known = [*STYLES, *SHORT_STYLES, INDUSTRY]
-        for kind, names in (("exposure", self.exposures), ("exposure of the label", self.label_neutral)):
+        for names in (self.exposures, self.label_neutral):
             for name in names:
-                if name not in known:
-                    raise unknown_name(kind, name, known)
+                if name not in (*EXPOSURES, INDUSTRY):
+                    raise unknown_name("exposure", name, [*EXPOSURES, INDUSTRY])
             if len(set(names)) != len(names):
-                raise InvalidSpec(sentence(f"an {kind} is named twice", where=where, got=", ".join(names)))
+                raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(names)))
         if self.training.neutralize and not self.exposures:
             raise InvalidSpec(sentence("the loss is to be neutralized, and the model has no exposures", where=where,
                                        next_step="Name them in 'exposures', e.g. ('size', 'industry')."))
@@ -98,8 +104,8 @@ class ModelSpec:
 class SignalSpec:
     """A factor to be tested and traded: the ensembled score of a model, the score of a combination, or a named baseline.
 
-    ``universe`` is where the score is winsorized, neutralized against industry and log capitalization, and standardized. ``published`` is the
-    model of the published report beside which it is printed (empty: none).
+    ``universe`` is where the score is winsorized, neutralized against industry and log capitalization (not if ``neutral`` is False), and
+    standardized. ``published`` is the model of the published report beside which it is printed (empty: none).
     """
 
     name: str
@@ -108,10 +114,12 @@ class SignalSpec:
     universe: UniverseSpec = UniverseSpec()
     published: str = ""
     combination: str = ""
+    neutral: bool = True
 
     def digest(self) -> str:
         """Hash of all that the factor depends on besides the scores."""
-        return digest([self.model, self.baseline, self.universe, *([self.combination] if self.combination else [])])
+        return digest([self.model, self.baseline, self.universe, *([self.combination] if self.combination else []),
+                       *([] if self.neutral else ["not neutral"])])
 
     @property
     def scores_table(self) -> str:
@@ -130,11 +138,23 @@ class SignalSpec:
             raise unknown_name("baseline", self.baseline, list(BASELINES))
 
 
+def _changed(settings: dict[str, tuple[Any, Any]]) -> list[tuple[str, Any]]:
+    """(name, value) of the settings whose value is not the default, from name → (value, default)."""
+    return [(name, value) for name, (value, default) in settings.items() if value != default]
+
+
 @dataclass(frozen=True)
 class PortfolioSpec:
     """A portfolio: whose score, against which benchmark, within which constraints (or the best N names), at which cost.
 
-    ``published`` names the row of the report's table beside which it is printed (empty: none).
+    ``published`` names the row of the report's table beside which it is printed (empty: none). ``attribution``: ``compact`` = six price-volume
+    styles and factor returns made for the backtest's own range; ``full`` = the stored risk model of the market.
+
+    ``trade_price``: of the session after the signal, vwap, open or close. ``every_n_sessions``: 0 = rebalanced on the last session of each week;
+    n ≥ 5 = on every n-th session of the market, counted from its first one (a week then holds at most one signal date, and its partition none if
+    it has none). ``mode``: ``weights`` = fractions, flat ``costs``; ``shares`` = whole lots bought with ``capital`` (CNY) under ``share_rules``
+    (commission with its minimum, stamp duty, participation cap, square-root impact), which replace ``costs`` in the backtest; the weights are
+    decided from the same drifted fractions in both. ``benchmark_level``: ``price`` or ``total_return`` index.
     """
 
     name: str
@@ -143,14 +163,59 @@ class PortfolioSpec:
     costs: FlatCosts = FlatCosts(buy=0.002, sell=0.002)
     unfilled: str = "redistribute"
     published: str = ""
+    attribution: str = "compact"
+    trade_price: str = "vwap"
+    every_n_sessions: int = 0
+    mode: str = "weights"
+    capital: float = 1e8
+    share_rules: ShareRules = ShareRules()
+    benchmark_level: str = "price"
 
     @property
     def benchmark(self) -> str:
         return self.optimizer.benchmark
 
+    @property
+    def style_names(self) -> tuple[str, ...]:
+        """Styles that a limit names, each once."""
+        return tuple(name for name in self._factors if not is_panel_factor(name))
+
+    @property
+    def panel_factors(self) -> tuple[str, ...]:
+        """Factors that a limit names and that are fields of a panel, such as ``daily.turn@20``."""
+        return tuple(name for name in self._factors if is_panel_factor(name))
+
+    @property
+    def _factors(self) -> tuple[str, ...]:
+        return self.optimizer.styles if isinstance(self.optimizer, EnhancedIndexSpec) else ()
+
+    @property
+    def has_risk_term(self) -> bool:
+        """Whether a tracking-error limit or a risk aversion needs the covariance of the stored risk model."""
+        return isinstance(self.optimizer, EnhancedIndexSpec) and self.optimizer.needs_cone
+
+    @property
+    def weights_need_risk(self) -> bool:
+        """Whether the weights depend on the stored risk model: a risk term, a limit on all styles, or one beyond size and non-linear size."""
+        bounds_all = any(isinstance(c, FactorClassBound) and not c.factors for c in self.optimizer.constraints)
+        return self.has_risk_term or bounds_all or bool(set(self.style_names) - set(COMPACT_STYLES))
+
+    @property
+    def needs_risk_model(self) -> bool:
+        """Whether the weights or the attribution read the stored risk model."""
+        return self.weights_need_risk or self.attribution == "full"
+
     def digest(self) -> str:
-        """Hash of all that the weights depend on."""
-        return digest([self.signal, self.optimizer, self.costs, self.unfilled])
+        """Hash of all that the weights depend on. Settings that came later count only where they are not the default, so that earlier hashes hold."""
+        later = {"trade_price": (self.trade_price, "vwap"), "every_n_sessions": (self.every_n_sessions, 0)}
+        return digest([self.signal, self.optimizer, self.costs, self.unfilled, *_changed(later)])
+
+    def backtest_digest(self) -> str:
+        """Hash of all that the backtest depends on besides prices: that of the weights, and how they are replayed."""
+        later = {"mode": (self.mode, "weights"), "capital": (self.capital, 1e8), "share_rules": (self.share_rules, ShareRules()),
+                 "benchmark_level": (self.benchmark_level, "price")}
+        changed = _changed(later)
+        return digest([self.digest(), *changed]) if changed else self.digest()
 
     def validate(self, signals: tuple[str, ...]) -> None:
         if self.signal not in signals:
@@ -160,6 +225,28 @@ class PortfolioSpec:
             raise unknown_name("benchmark", self.benchmark, known)
         if isinstance(self.optimizer, EnhancedIndexSpec):
             self.optimizer.check_solver()
+        for name in self.style_names:
+            if name not in (*PRICE_STYLES, *REPORT_STYLES):
+                raise unknown_name("style", name, [*PRICE_STYLES, *REPORT_STYLES])
+        for name in self.panel_factors:
+            panel_factor(name)
+        where = f"portfolio '{self.name}'"
+        for name, chosen, choices in (("trade price", self.trade_price, TRADE_PRICES), ("mode", self.mode, MODES),
+                                      ("benchmark level", self.benchmark_level, tuple(BENCHMARK_LEVELS))):
+            if chosen not in choices:
+                raise unknown_name(name, chosen, choices)
+        if self.every_n_sessions != 0 and self.every_n_sessions < 5:
+            raise InvalidSpec(sentence("every_n_sessions out of range", where=where, got=self.every_n_sessions,
+                                       expected="0 (the week's last session) or at least 5: a week is rebalanced once"))
+        if self.benchmark == EQUAL_WEIGHT and self.benchmark_level != "price":
+            raise InvalidSpec(sentence("the equal-weight universe has no index levels", where=where, got=self.benchmark_level, expected="price"))
+        if not self.capital > 0.0:
+            raise InvalidSpec(sentence("capital out of range", where=where, got=self.capital, expected="CNY above 0"))
+        if self.mode == "weights" and (self.share_rules != ShareRules() or self.capital != 1e8):
+            raise InvalidSpec(sentence("capital and share rules are read in mode 'shares' only", where=where, got="mode 'weights'",
+                                       next_step="Set mode='shares', or leave them out."))
+        if self.attribution not in ATTRIBUTIONS:
+            raise unknown_name("attribution", self.attribution, ATTRIBUTIONS)
         if self.unfilled not in UNFILLED:
             raise unknown_name("unfilled", self.unfilled, UNFILLED)
         for constraint in self.optimizer.constraints:
@@ -191,7 +278,8 @@ class ExperimentSpec:
 
     ``start`` and ``end`` bound the out-of-sample dates and are clipped to the market. ``comparisons`` are signals shown beside the models'
     on the same dates. ``test_universes`` are "all" or index codes.
-    ``studies`` add sections of their own to the report. ``combinations`` are in order: each may use those before it.
+    ``studies`` add sections of their own to the report. ``combinations`` are in order: each may use those before it. ``variants`` are portfolios
+    that studies compare: made and backtested like the others, without a section, a row or an attribution of their own.
     """
 
     name: str
@@ -209,6 +297,7 @@ class ExperimentSpec:
     tags: tuple[str, ...] = field(default=())
     studies: tuple[StudySpec, ...] = ()
     combinations: tuple[CombinationSpec, ...] = ()
+    variants: tuple[PortfolioSpec, ...] = ()
 
     def validate(self) -> ExperimentSpec:
         """Self, after checking every part and the links between them; raises with a sentence otherwise."""
@@ -216,7 +305,7 @@ class ExperimentSpec:
             raise InvalidSpec(sentence("start is after end", where=f"experiment '{self.name}'", got=f"{self.start} … {self.end}"))
         models = tuple(m.name for m in self.models)
         signals = tuple(s.name for s in self.all_signals())
-        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios)),
+        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.all_portfolios())),
                             ("study", tuple(s.name for s in self.studies)),
                             ("model or combination", (*models, *(c.name for c in self.combinations)))):
             twice = sorted({n for n in names if names.count(n) > 1})
@@ -229,7 +318,7 @@ class ExperimentSpec:
             combination.validate({m.name: m.seeds for m in self.models}, combinations[:at])
         for signal in self.all_signals():
             signal.validate(models, combinations)
-        for portfolio in self.portfolios:
+        for portfolio in self.all_portfolios():
             portfolio.validate(signals)
         for study in self.studies:
             study.validate()
@@ -241,6 +330,10 @@ class ExperimentSpec:
     def all_signals(self) -> tuple[SignalSpec, ...]:
         """Signals of the models, then comparisons."""
         return (*self.signals, *self.comparisons)
+
+    def all_portfolios(self) -> tuple[PortfolioSpec, ...]:
+        """Portfolios of the report, then variants."""
+        return (*self.portfolios, *self.variants)
 
     def digest(self) -> str:
         """Hash of the whole experiment."""

@@ -299,8 +299,8 @@ _KINDS: tuple[tuple[str, Callable[[Workspace, str], Prints]], ...] = (
     (r"models/\w+/checkpoint", _checkpoint),
     (r"(?:models|combinations)/\w+/scores|signals/\w+/factor", _table_prints),
     (r"combinations/\w+/fit", _fits),
-    (r"portfolios/\w+/weights", _weeks),
-    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|reports/\w+", _bundle),
+    (r"portfolios/\w+/(?:weights|changes)", _weeks),
+    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|studies/\w+/\w+|reports/\w+", _bundle),
 )
 
 

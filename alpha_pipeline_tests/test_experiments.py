@@ -37,6 +37,8 @@ REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intrada
 # Fields that name a thing and decide nothing: two models that differ in them alone share checkpoints, two portfolios the weights.
 MODEL_LABELS = {"name"}
 PORTFOLIO_LABELS = {"name", "published"}
+# Fields of a portfolio that its weights do not depend on, only what is made of them.
+PORTFOLIO_RESULTS = {"attribution", "mode", "capital", "benchmark_level"}
 
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
@@ -58,6 +60,12 @@ OTHER: dict[str, Any] = {
     "solver": "clarabel",
     "on_infeasible": "raise",
     "unfilled": "cash",
+    "attribution": "full",
+    "trade_price": "open",
+    "mode": "shares",
+    "benchmark_level": "total_return",
+    "max_participation": 0.1,
+    "slippage": 0.001,
     "every": 5,
     "return_entry": "next_vwap",
     "test_universes": ("all",),
@@ -177,8 +185,12 @@ class TestDigests:
     def test_every_setting_of_a_portfolio_changes_its_digest_or_is_a_label(self):
         portfolio = DEMO.portfolios[0]
         for name, spec in variants(portfolio):
-            assert (spec.digest() == portfolio.digest()) == (name in PORTFOLIO_LABELS), name
+            is_replay = name.startswith("share_rules.") or name in PORTFOLIO_RESULTS
+            assert (spec.digest() == portfolio.digest()) == (is_replay or name in PORTFOLIO_LABELS), name
+            assert (spec.backtest_digest() == portfolio.backtest_digest()) == (name in {*PORTFOLIO_LABELS, "attribution"}), name
         assert replace(portfolio, costs=DatedCosts()).digest() != portfolio.digest()  # type: ignore[arg-type]
+        assert portfolio.backtest_digest() == portfolio.digest() == digest(
+            [portfolio.signal, portfolio.optimizer, portfolio.costs, portfolio.unfilled]), "hashes of before these settings existed hold"
 
     def test_every_setting_of_a_combination_changes_its_digest_or_is_its_name(self):
         combination = CombinationSpec("c", "lightgbm", ("size",))

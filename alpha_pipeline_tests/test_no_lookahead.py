@@ -93,7 +93,7 @@ def worlds(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     with pytest.MonkeyPatch.context() as patch:
         # the page prints how long training took; that is the one thing in it that may differ
         patch.setattr(reports, "history_frame", lambda checkpoint: training.history_frame(checkpoint).assign(seconds=0.0, samples_per_second=0.0))
-        results = ("Factor tests", "Backtest", "Report")
+        results = ("Factor tests", "Backtest", "Study", "Report", "Index")
         run_steps(altered, END, ("Raw", "Risk", "Train", "Fit", "Scores", "Factors", "Rebalance"))
         for resource in (plain, altered):
             run_steps(resource, T, results)

@@ -24,12 +24,12 @@ def daily_job(raw: Sequence[str], features: Sequence[str], experiments: Sequence
 
 
 def weekly_job(experiments: Sequence[ExperimentSpec]) -> AssetJob | None:
-    """After the daily run of a week's last session: optimize every portfolio."""
-    keys = [dg.AssetKey(["portfolios", p.name, "weights"]) for e in experiments for p in e.portfolios]
+    """After the daily run of a week's last session: optimize every portfolio and say what changed."""
+    keys = [dg.AssetKey(["portfolios", p.name, name]) for e in experiments for p in e.portfolios for name in ("weights", "changes")]
     if not keys:
         return None
     return dg.define_asset_job("weekly_rebalance", dg.AssetSelection.assets(*keys), executor_def=IN_PROCESS,
-                               description="The week's last session: target weights of every portfolio.")
+                               description="The week's last session: target weights of every portfolio, and what they change.")
 
 
 def retrain_job(experiments: Sequence[ExperimentSpec]) -> AssetJob:

@@ -19,7 +19,6 @@ from alpha_pipeline.resources.market import MarketResource
 
 GROUP = "training"
 POOL = "gpu"
-_PANEL_ASSETS = {"daily": "daily_panel", "intraday_15m": "intraday_15m_panel"}
 # The training set of a half-year reads sessions strictly before it; 26 half-years reach back to 2013 from 2026. Exact sessions are taken in code.
 _BEFORE = dg.TimeWindowPartitionMapping(start_offset=-26, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 _OBSERVE_EVERY = 5  # epochs between two observations that show the curve of a training in progress
@@ -28,7 +27,7 @@ _OBSERVE_EVERY = 5  # epochs between two observations that show the curve of a t
 def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[dg.AssetsDefinition]:
     """training_set, checkpoint and scores of one model."""
     prefix = ["models", spec.name]
-    needs = [_PANEL_ASSETS[panel] for panel in spec.panels()]
+    needs = [f"{panel}_panel" for panel in spec.panels()]
     if (spec.exposures or spec.label_neutral) and "daily_panel" not in needs:
         needs.append("daily_panel")
     upstream = ["universe", *(n for n in needs if n != "intraday_15m_panel" or "intraday_bars" in tables), f"labels/{spec.label.name}"]

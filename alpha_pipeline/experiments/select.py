@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence
 from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
 from alpha_pipeline.factors.factor_test import FactorTestSpec
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
+from alpha_pipeline.features.characteristics.panels import lacks as panel_lacks
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.risk.panel_factors import panel_factor
+from alpha_pipeline.risk.style_factors import REPORT_STYLES
 from alpha_pipeline.sources.base import SourceDescription
 
 
@@ -24,14 +28,28 @@ class Parts:
     combinations: tuple[CombinationSpec, ...] = ()
 
 
+def characteristic_panels(experiments: tuple[ExperimentSpec, ...]) -> tuple[str, ...]:
+    """Panels of characteristics that the experiments' models and limits read, in the order of ``CHARACTERISTIC_PANELS``. Those of a combination's
+    other factors are not among them: it does without a factor whose panel is not there."""
+    read = {panel for spec in experiments for model in spec.models for panel in model.panels()}
+    read |= {panel_factor(name).panel for spec in experiments for portfolio in spec.all_portfolios() for name in portfolio.panel_factors}
+    return tuple(name for name in CHARACTERISTIC_PANELS if name in read)
+
+
 def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
     """What an experiment needs and a source lacks, in words."""
     lacks: list[str] = []
     needs_intraday = any(TENSORS[name].panel == "intraday_15m" for model in spec.models for name in model.tensors)
     if needs_intraday and "intraday_bars" not in source.tables:
         lacks.append("intraday_bars")
-    if spec.portfolios:
+    for name in characteristic_panels((spec,)):
+        found = panel_lacks(CHARACTERISTIC_PANELS[name], source.tables, source.intraday_minutes, source.missing)
+        lacks += [what for what in found if what not in lacks]
+    if spec.all_portfolios():
         lacks += [table for table in ("index_weights", "index_bars") if table not in source.tables]
+    styles = {name for portfolio in spec.all_portfolios() for name in portfolio.style_names}
+    if styles & set(REPORT_STYLES) and "fundamentals" not in source.tables:
+        lacks.append("fundamentals")
     return lacks
 
 
@@ -47,10 +65,16 @@ def carried(spec: ExperimentSpec, source: SourceDescription) -> ExperimentSpec:
     """:func:`for_source`, or :class:`MissingData` naming the tables that the experiment needs and the source lacks, with the source's reasons."""
     lacks = missing_for(spec, source)
     if lacks:
-        reasons = "; ".join(f"{table}: {source.missing.get(table, 'not offered')}" for table in lacks)
+        reasons = "; ".join(f"{what}: {_reason(what, source)}" for what in lacks)
         raise MissingData(sentence(f"the market lacks {', '.join(lacks)}", where=f"experiment '{spec.name}'", got=reasons,
                                    next_step="Choose another --market, or an experiment that does without."))
     return for_source(spec, source)
+
+
+def _reason(what: str, source: SourceDescription) -> str:
+    if what.startswith("bars "):  # their length, not a table
+        return f"its bars have {source.intraday_minutes} minutes"
+    return source.missing.get(what, "not offered")
 
 
 def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescription) -> Parts:
@@ -69,7 +93,7 @@ def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescript
             _same("model", models.setdefault(model.name, model), model, spec.name)
         for combination in spec.combinations:
             _same("combination", combinations.setdefault(combination.name, combination), combination, spec.name)
-        for portfolio in spec.portfolios:
+        for portfolio in spec.all_portfolios():
             _same("portfolio", portfolios.setdefault(portfolio.name, portfolio), portfolio, spec.name)
         for signal in spec.all_signals():
             known, test, universes = signals.get(signal.name, (signal, spec.test, ()))

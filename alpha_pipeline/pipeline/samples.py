@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alpha_pipeline.cross_section import residualize, winsorize_mad, zscore
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
 from alpha_pipeline.experiment import ModelSpec
-from alpha_pipeline.features.labels import by_formation, standardize_labels
+from alpha_pipeline.features.labels import by_formation, neutral_labels, standardize_labels
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.universe import tradable_next_day
@@ -30,7 +29,7 @@ def min_history(spec: ModelSpec) -> int:
 
 
 def data_history(spec: ModelSpec) -> int:
-    """Sessions, its own included, of which a sample's inputs and label can depend: windows, and exposures if the model or its label has any."""
+    """Sessions, its own included, of which a sample can depend: windows, and exposures if the model or its label has any."""
     return max(min_history(spec), HISTORY_DAYS if spec.exposures or spec.label_neutral else 1)
 
 
@@ -54,38 +53,26 @@ class SampleData:
     offset: int
 
 
-def sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int, days: Sequence[int]) -> SampleData:
+def sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int, dates: Sequence[int]) -> SampleData:
     """Labels use rows before ``stop`` only. Names that cannot be traded on the session after formation carry no label: the reports' sample
-    filter, which never touches features or the universe they are standardized over. ``days``: the formation dates, as rows from ``start``, that
-    must have labels; with ``label_neutral`` no other row has any."""
+    filter, which never touches features or the universe they are standardized over.
+
+    ``dates`` : indices into rows [start, stop) of the dates that are sampled. A label that is freed of exposures (``label_neutral``) exists on
+    these alone; the first of them must have ``data_history`` rows.
+    """
     universe = panels.universe(spec.universe, start, stop)
     label_panel = panels.label(spec.label.name)
     realized = label_panel.field("return", start, stop)
-    tradable = tradable_next_day(panels.status.field("flags", start, stop))
-    formed, mask = by_formation(realized, spec.label), universe & tradable
-    labels = neutral_labels(panels, spec.label_neutral, formed, mask, start, stop, days) if spec.label_neutral else standardize_labels(formed, mask)
+    labelled = universe & tradable_next_day(panels.status.field("flags", start, stop))
+    formed = by_formation(realized, spec.label)
+    if not spec.label_neutral:
+        return SampleData(universe, standardize_labels(formed, labelled), start)
+    exposures = exposures_of(panels, spec.label_neutral, start, stop, dates)
+    labels = np.full(formed.shape, np.nan)
+    for at in sorted(set(dates)):
+        columns = np.flatnonzero(labelled[at] & exposures.known(at))
+        labels[at, columns] = neutral_labels(formed[at, columns], exposures.of(at, columns))
     return SampleData(universe, labels, start)
-
-
-def neutral_labels(panels: MarketPanels, names: Sequence[str], formed_DS: np.ndarray, mask_DS: np.ndarray, start: int, stop: int,
-                   days: Sequence[int]) -> np.ndarray:
-    """(D, S) labels of the rows ``days`` winsorized at 3 MAD, freed of the exposures ``names`` by a regression with a constant over the stocks of the mask, z-scored.
-
-    Exposures are those known at the close of the formation date; the regression of a date uses that date alone. A stock without one of them has no
-    label; the first of the days needs ``HISTORY_DAYS`` − 1 rows before it, or all that there are. Source: RISKCONTROL (industry and size; with three price-volume styles), ATTENTION (risk-adjusted).
-    """
-    result = np.full(formed_DS.shape, np.nan)
-    dates = sorted(days)
-    exposures = exposures_of(panels, names, start, stop, dates)
-    raw = winsorize_mad(formed_DS[dates], mask=mask_DS[dates])
-    for row, at in enumerate(dates):
-        # of the stocks that count alone: what lists later must not change how numbers are summed
-        kept = np.flatnonzero(np.isfinite(raw[row]) & np.isfinite(exposures.values[row]).all(axis=1))
-        if len(kept):
-            design = np.column_stack([np.ones(len(kept)), exposures.values[row, kept].astype(np.float64)])
-            design = design[:, (design != 0).any(axis=0)]  # without the industries that list later, for the same reason
-            result[at, kept] = zscore(residualize(raw[row, kept], design))
-    return result
 
 
 def windows_of(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> dict[str, Windows]:

@@ -111,7 +111,7 @@ class KnownSlip:
 class PublishedReport:
     """All tables of one published report.
 
-    ``models`` and ``universes`` hold (identifier, English name, name as printed) in the report's order.
+    ``n_seeds`` is 0 where the report does not say how many. ``models`` and ``universes`` hold (identifier, English name, name as printed) in the report's order.
     """
 
     system: str

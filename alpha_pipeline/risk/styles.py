@@ -132,13 +132,26 @@ STYLES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
     "liquidity": liquidity,
 }
 
-SHORT_STYLES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
-    "momentum_10": lambda inputs: momentum(inputs, window=10, skip=0),
-    "volatility_10": lambda inputs: volatility(inputs, window=10),
-    "liquidity_10": lambda inputs: liquidity(inputs, window=10),
+
+def momentum_10d(inputs: StyleInputs) -> FloatArray:
+    """Mean ln(1 + r) over the ten sessions that end with the date."""
+    return momentum(inputs, window=10, skip=0)
+
+
+def volatility_10d(inputs: StyleInputs) -> FloatArray:
+    """Standard deviation (divisor n − 1) of daily returns over ten sessions."""
+    return volatility(inputs, window=10)
+
+
+def liquidity_10d(inputs: StyleInputs) -> FloatArray:
+    """ln of the mean turnover rate over ten sessions; NaN where nothing was traded."""
+    return liquidity(inputs, window=10)
+
+
+EXPOSURES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
+    **STYLES, "momentum_10d": momentum_10d, "volatility_10d": volatility_10d, "liquidity_10d": liquidity_10d,
 }
-"""RISKCONTROL's three price-volume styles over ten sessions, the last one included: what labels and losses are freed of. They are no part of the
-six-style risk model. Source: section on neutralizing the label; the report names them, the formulas are those of the longer styles."""
+"""Styles, and the three short-lived factors that labels may be freed of but no risk model prices. Source: RISKCONTROL, figures 17 and 20."""
 
 
 def style_exposures(inputs: StyleInputs, industry: IntArray, names: tuple[str, ...] = tuple(STYLES)) -> StyleExposures:

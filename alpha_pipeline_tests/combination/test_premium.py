@@ -8,7 +8,15 @@ import statsmodels.api as sm
 from scipy import stats
 
 from alpha_pipeline.combination.ic_weights import filled
-from alpha_pipeline.combination.other_factors import OTHER_FACTORS, book_to_price, mid_cap, past_return, return_on_equity, return_volatility, window_mean
+from alpha_pipeline.combination.other_factors import (
+    OTHER_FACTORS,
+    book_to_price,
+    mid_cap,
+    past_return,
+    return_on_equity,
+    return_volatility,
+    window_mean,
+)
 from alpha_pipeline.combination.premium import mean_premia, premia
 from alpha_pipeline.errors import NotEnoughData
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alpha_pipeline.combination.lightgbm_weighting import Rows, fit_trees
 from alpha_pipeline.combination.ic_weights import filled
+from alpha_pipeline.combination.lightgbm_weighting import Rows, fit_trees
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import ManifestMismatch, MissingData, NotEnoughData, sentence
 from alpha_pipeline.pipeline.combinations.inputs import Columns, InputReader, LabelReader, input_of
