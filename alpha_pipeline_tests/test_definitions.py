@@ -26,7 +26,8 @@ SNAPSHOT = Path(__file__).parent / "golden" / "asset_graph.json"
 UPDATE = "python -m alpha_pipeline_tests.test_definitions"
 
 # The method from left to right; an asset depends on its own group and on those before it.
-GROUPS = ("market", "features", "risk", "training", "scores", "combinations", "factors", "factor_tests", "portfolios", "backtests", "attribution", "reports")
+GROUPS = ("market", "features", "risk", "training", "scores", "combinations", "factors",
+          "factor_tests", "portfolios", "backtests", "attribution", "reports")
 
 
 def graph_of(market: str, experiments: list[ExperimentSpec] | None = None) -> dg.AssetGraph:

@@ -76,7 +76,7 @@ OTHER: dict[str, Any] = {
     "runs": (0, 1),
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
-    "label_neutral": ("size", "momentum_10"),
+    "label_neutral": ("size", "momentum_10d"),
     "panel": "intraday_15m",
     "fields": ("open", "close"),
     "scale": "mean",

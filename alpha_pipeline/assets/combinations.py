@@ -33,8 +33,8 @@ def combination_assets(axes: Axes, combination: Combination, tables: tuple[str, 
         @dg.asset(name="fit", key_prefix=prefix, group_name=GROUP, owners=OWNERS, kinds={"lightgbm"}, code_version=CODE_VERSION,
                   partitions_def=axes.half_years, tags={"runs": str(len(combination.runs))},
                   deps=[dg.AssetDep(dg.AssetKey(name.split("/")), partition_mapping=before) for name in (*inputs, *label)],
-                  description=f"{spec.name}: trees that weight the factors of {', '.join(spec.inputs)}, learned on the {spec.window_months} months before "
-                              "the half-year from factors that were out of sample then, early stopping on the most recent part, purged.")
+                  description=f"{spec.name}: trees that weight the factors of {', '.join(spec.inputs)}, learned on the {spec.window_months} months "
+                              "before the half-year from factors that were out of sample then, early stopping on the most recent part, purged.")
         def fit(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
             with running(context):
                 work, period = market.workspace(), period_name(context.partition_key)

@@ -78,6 +78,14 @@ def combined(store) -> dict[str, plan.Combination]:
     return found
 
 
+def log_cap(work: Workspace, key: str) -> pd.Series:
+    """ln of the market value of the universe's stocks, NaN for the others."""
+    at = work.panels.status.index(key)
+    mask = work.panels.universe(TREES.universe, at, at + 1)[0]
+    cap = pd.Series(work.panels.daily.field("total_cap", at, at + 1)[0].astype(float), work.panels.axis.symbols)
+    return np.log(cap.where(mask))
+
+
 class TestPlan:
     CALENDAR = exchange_sessions("XSHG", dt.date(2014, 1, 2), dt.date(2020, 12, 31))
     MODEL = ModelSpec("m", "factor_gru", ("rawbar",), walk=WalkForward(train_start=dt.date(2014, 1, 1)))
@@ -103,7 +111,8 @@ class TestPlan:
         assert plan.scores_from(self.of(), self.CALENDAR) == dt.date(2015, 1, 5)
 
     def test_too_little_past_is_an_error_before_anything_is_trained(self):
-        with pytest.raises(NotEnoughData, match=r"combination 'c' on 2015-02-02: too little past .*got inputs from 2014-07-01 on, expected at least 9 months"):
+        message = r"combination 'c' on 2015-02-02: too little past .*got inputs from 2014-07-01 on, expected at least 9 months"
+        with pytest.raises(NotEnoughData, match=message):
             plan.window_start(self.of(min_months=9), dt.date(2015, 2, 2), self.CALENDAR)
 
     def test_past_dates_are_counted_back_from_the_date_itself(self):
@@ -137,10 +146,9 @@ class TestFit:
             for number, key in enumerate(map(str, days)):
                 factors = store.store.read("models/unit/factors", key).set_index("symbol")[["f1_0", "f1_1", "f1_2"]].astype("float64")
                 factors["other"] = store.store.read("models/other/scores", key).set_index("symbol")["member_1"]
-                at = store.panels.status.index(key)
-                universe = [store.panels.axis.symbols[i] for i in np.flatnonzero(store.panels.universe(TREES.universe, at, at + 1)[0])]
-                cap = pd.Series(store.panels.daily.field("total_cap", at, at + 1)[0].astype(float), store.panels.axis.symbols)
-                factors = factors.reindex(universe).assign(size=np.log(cap[universe]))
+                size = log_cap(store, key).dropna()
+                universe = list(size.index)
+                factors = factors.reindex(universe).assign(size=size)
                 standard = (factors - factors.mean()) / factors.std(ddof=0)
                 label = pd.Series(labels.standardized(key), store.panels.axis.symbols)[universe]
                 frames.append(standard.assign(label=label, date=number).dropna(subset="label"))
@@ -196,16 +204,12 @@ class TestScores:
             label = pd.Series(labels.standardized(key), store.panels.axis.symbols)
             frame = store.store.read("models/unit/factors", key).set_index("symbol")[["f0_0", "f0_1", "f0_2"]].astype("float64")
             frame["other"] = store.store.read("models/other/scores", key).set_index("symbol")["member_0"]
-            at = store.panels.status.index(key)
-            mask = store.panels.universe(TREES.universe, at, at + 1)[0]
-            size = pd.Series(np.where(mask, np.log(store.panels.daily.field("total_cap", at, at + 1)[0].astype(float)), np.nan), store.panels.axis.symbols)
-            ics.append(pd.concat([frame, size.rename("size")], axis=1).corrwith(label))
+            ics.append(pd.concat([frame, log_cap(store, key).rename("size")], axis=1).corrwith(label))
         mean = pd.DataFrame(ics).mean()
         frame = store.store.read("combinations/ic/scores", "2023-07-04").set_index("symbol")
         columns = store.store.read("models/unit/factors", "2023-07-04").set_index("symbol")[["f0_0", "f0_1", "f0_2"]].astype("float64")
         columns["other"] = store.store.read("models/other/scores", "2023-07-04").set_index("symbol")["member_0"]
-        at = store.panels.status.index("2023-07-04")
-        columns["size"] = np.log(pd.Series(store.panels.daily.field("total_cap", at, at + 1)[0].astype(float), store.panels.axis.symbols)[columns.index])
+        columns["size"] = log_cap(store, "2023-07-04")[columns.index]
         expected = stats.zscore(columns) @ (mean / mean.abs().sum()).to_numpy()
         np.testing.assert_allclose(frame["member_0"], expected, atol=1e-8)
 

@@ -99,7 +99,8 @@ class InputReader:
     def _unit(self, name: str, table: str, key: str, run: int, scores: Manifest) -> Columns:
         manifest = self.work.store.manifest(table, key)
         if manifest is None or manifest.content != scores.meta["factors"]:
-            raise MissingData(sentence(f"the factors of '{name}' do not belong to its scores of {key}", where=f"combination '{self.combination.name}'",
+            raise MissingData(sentence(f"the factors of '{name}' do not belong to its scores of {key}",
+                                       where=f"combination '{self.combination.name}'",
                                        next_step=f"Materialize {scores.table} for {key} again."))
         prefix = f"f{run}_"
         columns = [c for c in manifest.columns if c.startswith(prefix)]

@@ -74,7 +74,8 @@ def resolved(specs: Sequence[CombinationSpec], models: Sequence[ModelSpec]) -> d
     by_model: Mapping[str, ModelSpec] = {m.name: m for m in models}
     found: dict[str, Combination] = {}
     for spec in specs:
-        found[spec.name] = Combination(spec, tuple(by_model[n] for n in spec.inputs if n in by_model), tuple(found[n] for n in spec.inputs if n in found))
+        earlier = tuple(found[name] for name in spec.inputs if name in found)
+        found[spec.name] = Combination(spec, tuple(by_model[name] for name in spec.inputs if name in by_model), earlier)
     return found
 
 
