@@ -57,7 +57,7 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
         ],
         asset_checks=[*stored_check_assets(axes, tables, panels), *risk_check_assets()],
         jobs=[job for job in (daily, weekly, retrain, checks) if job is not None],
-        schedules=schedules(source.calendar, daily, weekly, retrain, [model.name for model in parts.models],
+        schedules=schedules(source.calendar, daily, weekly, retrain, {model.name: model.walk.anchors for model in parts.models},
                             [combination.name for combination in parts.combinations if combination.is_fitted], parts.portfolios),
         resources={"market": resource or MarketResource(market=market), "compute": ComputeResource()},
         executor=dg.in_process_executor,

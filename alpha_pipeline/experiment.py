@@ -30,7 +30,7 @@ from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline.risk.panel_factors import is_panel_factor, panel_factor
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
 from alpha_pipeline.risk.styles import EXPOSURES
-from alpha_pipeline.training.periods import WalkForward
+from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
 __all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelSpec", "PortfolioSpec", "SignalSpec", "StudySpec", "replace_field"]
@@ -313,9 +313,15 @@ class ExperimentSpec:
                 raise InvalidSpec(sentence(f"{kind} '{twice[0]}' is named twice", where=f"experiment '{self.name}'"))
         for model in self.models:
             model.validate()
+            if model.walk.anchors != self.anchors:
+                raise InvalidSpec(sentence("the models count their half-years from different days", where=f"experiment '{self.name}'",
+                                           got=f"{model.name}: {model.walk.anchors}", expected=f"{self.models[0].name}: {self.anchors}"))
         combinations = tuple(c.name for c in self.combinations)
         for at, combination in enumerate(self.combinations):
             combination.validate({m.name: m.seeds for m in self.models}, combinations[:at])
+            if combination.is_fitted and self.anchors != CALENDAR_HALVES:
+                raise InvalidSpec(sentence("a weighting is fitted for calendar half-years, its models count theirs from other days",
+                                           where=f"combination '{combination.name}'", got=str(self.anchors), expected=str(CALENDAR_HALVES)))
         for signal in self.all_signals():
             signal.validate(models, combinations)
         for portfolio in self.all_portfolios():
@@ -326,6 +332,11 @@ class ExperimentSpec:
             if universe not in UNIVERSE_NAMES:
                 raise unknown_name("universe", universe, list(UNIVERSE_NAMES))
         return self
+
+    @property
+    def anchors(self) -> Anchors:
+        """(month, day) on which the half-years of its models start."""
+        return self.models[0].walk.anchors if self.models else CALENDAR_HALVES
 
     def all_signals(self) -> tuple[SignalSpec, ...]:
         """Signals of the models, then comparisons."""

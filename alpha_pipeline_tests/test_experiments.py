@@ -78,6 +78,7 @@ OTHER: dict[str, Any] = {
     "exposures": ("size", "industry"),
     "label_neutral": ("size", "momentum_10d"),
     "panel": "intraday_15m",
+    "anchors": ((1, 31), (7, 31)),
     "fields": ("open", "close"),
     "scale": "mean",
 }

@@ -157,7 +157,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
     starts = needed_from(spec, as_date(plan.start), work.calendar)
     for model in spec.models:
-        for period in periods_between(starts.models[model.name], plan.end):
+        for period in periods_between(starts.models[model.name], plan.end, model.walk.anchors):
             key = half_year_key(period.name)
             assets = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
             steps.append(Step(f"Train {model.name} {period.name}", assets, key, key))

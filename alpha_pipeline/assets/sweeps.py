@@ -18,14 +18,14 @@ def sweep_steps(spec: ExperimentSpec, work: Workspace, periods: Sequence[str] = 
 
     Panels are filled to the end of the last half-year, or of the market. Raises :class:`InvalidSpec` for a half-year without a session.
     """
-    wanted = [period_named(name) for name in periods] or list(plan_run(spec, work.calendar).periods)
+    wanted = [period_named(name, spec.anchors) for name in periods] or list(plan_run(spec, work.calendar).periods)
     start = min(period.start for period in wanted).isoformat() if periods else None
     end = max(period.end for period in wanted).isoformat() if periods else None
     plan = plan_run(spec, work.calendar, start, end)
     history = next(step for step in experiment_steps(spec, plan, work) if step.first == plan.history[0])
     steps = [history]
     for period in wanted:
-        days = [day for day in plan.scored if period_of(day).name == period.name]
+        days = [day for day in plan.scored if period_of(day, spec.anchors).name == period.name]
         if not days:
             raise InvalidSpec(sentence(f"no session in {period.name}", where="sweep", expected=f"half-years of {plan.start} … {plan.end}"))
         key = half_year_key(period.name)

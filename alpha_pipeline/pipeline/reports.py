@@ -12,7 +12,9 @@ from alpha_pipeline.backtest.metrics import annualized_return, annualized_volati
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData
 from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec
+from alpha_pipeline.experiments.published_alphanet import ALPHANET_PUBLISHED
 from alpha_pipeline.experiments.published_multifreq import MULTIFREQ_PUBLISHED
+from alpha_pipeline.experiments.published_multimodel import MULTIMODEL_PUBLISHED
 from alpha_pipeline.factors.correlation import score_correlation
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.schema import INDICES
@@ -32,7 +34,7 @@ from alpha_pipeline.reporting.inputs import Attribution, FactorTest, PortfolioRe
 from alpha_pipeline.reporting.robustness import Robustness, robustness_section
 from alpha_pipeline.store import Manifest
 
-PUBLISHED = {"MULTIFREQ": MULTIFREQ_PUBLISHED}
+PUBLISHED = {"MULTIFREQ": MULTIFREQ_PUBLISHED, "ALPHANET": ALPHANET_PUBLISHED, "MULTIMODEL": MULTIMODEL_PUBLISHED}
 _N_TRADES = 12  # of the newest rebalance, in the report; the portfolio's own page has more
 _LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "highspy", "dagster")
 
@@ -70,7 +72,8 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec, *, is_brief: bool 
     tests: dict[tuple[str, str], FactorTest] = {}
     comparisons: dict[tuple[str, str], FactorTest] = {}
     conventions: list[str] = []
-    labels = dict(UNIVERSE_NAMES) | {"linear_blend": "linear blend", "oracle": "oracle (true expected return)"}
+    baselines = {"linear_blend": "linear blend", "oracle": "oracle (true expected return)"}
+    labels = dict(UNIVERSE_NAMES) | baselines | {s.name: baselines[s.baseline] for s in spec.all_signals() if s.baseline}
     dates: list[str] = []
     for signal in spec.all_signals():
         target = comparisons if signal in spec.comparisons else tests
@@ -93,7 +96,7 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec, *, is_brief: bool 
     attributions: dict[str, Attribution] = {}
     for portfolio in spec.portfolios:
         try:
-            portfolios[portfolio.name] = _portfolio(work, portfolio, published is not None)
+            portfolios[portfolio.name] = _portfolio(work, portfolio, published is not None and bool(published.portfolios))
             if not is_brief:
                 attributions[portfolio.name] = attribution_frames(work.store.read_bundle(attribution_name(portfolio.name)))
         except MissingData as error:

@@ -22,7 +22,6 @@ from alpha_pipeline.pipeline.samples import data_history, min_history, network_c
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
 from alpha_pipeline.progress import track
 from alpha_pipeline.store import Manifest
-from alpha_pipeline.training.periods import period_of
 
 if TYPE_CHECKING:
     from alpha_pipeline.training.checkpoint import Checkpoint
@@ -210,7 +209,7 @@ def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) ->
     todo: dict[str, list[tuple[str, str]]] = {}
     checkpoints: dict[str, Checkpoint] = {}
     for key in keys:
-        period = period_of(key).name
+        period = spec.walk.period_of(key).name
         if period not in checkpoints:
             checkpoints[period] = load(work, spec, period)
         source = _score_source(panels, spec, key, checkpoints[period].checkpoint_hash)
