@@ -18,7 +18,7 @@ from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec
 from alpha_pipeline.experiments import EXPERIMENTS, experiment
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, GRU_DAILY, LINEAR_BLEND, MULTIFREQ, ORACLE, enhanced, signal_of
-from alpha_pipeline.experiments.select import carried, for_source, missing_for, shared_parts
+from alpha_pipeline.experiments.select import carried, characteristic_panels, for_source, missing_for, shared_parts
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.schema import TABLES
@@ -363,6 +363,15 @@ class TestSelect:
         assert missing_for(MULTIFREQ, self.without("intraday_bars", "index_weights")) == ["intraday_bars", "index_weights"]
         assert missing_for(EXPERIMENTS["multifreq_daily"], self.without("intraday_bars")) == []
         assert missing_for(MULTIFREQ, self.without("fundamentals")) == []
+
+    def test_panels_of_a_combinations_other_factors_are_wanted_where_the_source_can_have_them(self):
+        flow = CombinationSpec("c", "premium", ("size", "closing_volume_share", "large_order_share"))
+        spec = replace(DEMO, combinations=(flow,))
+        assert characteristic_panels((spec,)) == ()
+        assert characteristic_panels((spec,), SIMULATED) == ("mschars", "l2chars")
+        poorer = replace(REAL, missing={"intraday_bars.trade_count": "not sold"})
+        assert characteristic_panels((spec,), poorer) == ("mschars",)
+        assert characteristic_panels((spec,), self.without("intraday_bars")) == ()
 
     def test_running_it_anyway_is_a_sentence_with_the_sources_reasons(self):
         source = self.without("intraday_bars", intraday_bars="the vendor sells them apart")

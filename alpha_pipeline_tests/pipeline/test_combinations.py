@@ -14,16 +14,19 @@ import pytest
 from scipy import stats
 
 from alpha_pipeline.combination.lightgbm_weighting import Rows, TreeSettings, fit_trees
+from alpha_pipeline.combination.other_factors import OTHER_FACTORS
 from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, MissingData, NotEnoughData, UnknownName
 from alpha_pipeline.experiment import CombinationSpec, ModelSpec
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.market.calendar import exchange_sessions
+from alpha_pipeline.market.schema import TABLES
 from alpha_pipeline.pipeline import training
 from alpha_pipeline.pipeline.combinations import plan
 from alpha_pipeline.pipeline.combinations.fit import fit, fit_name, importances
-from alpha_pipeline.pipeline.combinations.inputs import LabelReader
+from alpha_pipeline.pipeline.combinations.inputs import LabelReader, _absence
 from alpha_pipeline.pipeline.combinations.scores import score, weights_over_time
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.sources.base import SourceDescription
 from alpha_pipeline.training.periods import WalkForward, period_named
 from alpha_pipeline_tests.conftest import TINY, TINY_MODEL
 
@@ -230,6 +233,26 @@ class TestScores:
 
     def test_nothing_is_done_twice(self, store, combined):
         assert all(score(store, combination, DAYS).reused == DAYS for combination in combined.values())
+
+
+class TestAbsence:
+    def test_the_description_of_the_source_decides(self):
+        rich = SourceDescription("s", True, "", tuple(TABLES), intraday_minutes=5)
+
+        def lacking(source: SourceDescription) -> set[str]:
+            return {name for name, factor in OTHER_FACTORS.items() if _absence(factor, source)}
+
+        assert lacking(rich) == {"sue", "analyst"}
+        assert lacking(replace(rich, tables=("daily_bars",))) == {"sue", "analyst", "value", "profitability", "closing_volume_share",
+                                                                  "buy_intention_share", "large_order_share"}
+        no_flow = replace(rich, missing={"intraday_bars.buy_amount": "not sold"})
+        assert lacking(no_flow) == {"sue", "analyst", "buy_intention_share", "large_order_share"}
+        assert "buy_amount" in _absence(OTHER_FACTORS["large_order_share"], no_flow)
+
+    def test_a_panel_that_the_market_can_have_must_be_there(self, store):
+        spec = replace(TREES, name="flow", method="premium", inputs=("other", "closing_volume_share"))
+        with pytest.raises(MissingData, match=r"is not in panel 'mschars'"):
+            score(store, plan.resolved((spec,), (UNIT, OTHER))["flow"], DAYS)
 
 
 class TestErrors:

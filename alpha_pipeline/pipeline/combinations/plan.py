@@ -115,7 +115,7 @@ def scores_from(combination: Combination, calendar: TradingCalendar) -> dt.date:
 
 
 def _model_from(model: ModelSpec, calendar: TradingCalendar) -> dt.date:
-    for period in periods_between(calendar.first, calendar.last):
+    for period in periods_between(calendar.first, calendar.last, model.walk.anchors):
         try:
             model.walk.plan(period, calendar, min_history=min_history(model))
         except (NotEnoughData, MissingData):
