@@ -38,7 +38,7 @@ def retrain_job(experiments: Sequence[ExperimentSpec]) -> AssetJob:
     keys = [key for model in _unique(experiments, "models") for key in training_keys(model.name)]
     keys += [fit_key(combination.name) for combination in _unique(experiments, "combinations") if combination.is_fitted]
     return dg.define_asset_job("half_yearly_retrain", dg.AssetSelection.assets(*keys), executor_def=IN_PROCESS,
-                               description="Training set and checkpoint of every model, and the fit of every combination that learns, for one half-year.")
+                               description="For one half-year: training set and checkpoint of every model, fit of every combination that learns.")
 
 
 def fit_key(combination: str) -> dg.AssetKey:

@@ -151,7 +151,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     """All steps of an experiment, in order."""
     tables = tuple(t for t in ORDER if t in work.source.describe().tables)
     panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else []),
-              *(f"{name}_panel" for name in characteristic_panels((spec,)))]
+              *(f"{name}_panel" for name in characteristic_panels((spec,), work.source.describe()))]
     looking_back = [c.label.name for c in spec.combinations if c.looks_back]
     labels = sorted({f"labels/{name}" for name in (*(model.label.name for model in spec.models), *looking_back)})
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
