@@ -54,8 +54,8 @@ def write_report(work: Workspace, spec: ExperimentSpec) -> Manifest:
     inputs = load_report_inputs(work, spec)
     page = render_report(inputs).encode()
     source = combine([spec.digest(), inputs.provenance.get("data_hash", ""), __version__])
-    return work.store.write_bundle(report_name(spec.name), {}, source=source, meta={"title": spec.title, "gaps": missing_items(inputs, CONTENTS.get(spec.name, ()))},
-                                   files={"report.html": page})
+    meta = {"title": spec.title, "gaps": missing_items(inputs, CONTENTS.get(spec.name, ()))}
+    return work.store.write_bundle(report_name(spec.name), {}, source=source, meta=meta, files={"report.html": page})
 
 
 def headline(work: Workspace, spec: ExperimentSpec) -> str:
