@@ -47,7 +47,8 @@ def scaled(spec: ExperimentSpec, scale: Scale) -> ExperimentSpec:
     >>> small.name, small.models[0].seeds, small.portfolios[0].name, small.portfolios[0].optimizer.n_names
     ('multimodel_small', (0, 1), 'rct_v1_top100_d005_small', 8)
     """
-    named = {part.name for part in (*spec.models, *spec.combinations, *spec.all_signals(), *spec.all_portfolios())}
+    named = {m.name for m in spec.models} | {c.name for c in spec.combinations} | {s.name for s in spec.all_signals()}
+    named |= {p.name for p in spec.all_portfolios()}
     return replace(
         spec, name=f"{spec.name}{SUFFIX}", title=f"{spec.title}, small", start=scale.start, end=scale.end,
         description=f"{spec.description} At the size of the simulated market 'small': {scale.n_runs} trainings a model, {scale.max_epochs} epochs.",
