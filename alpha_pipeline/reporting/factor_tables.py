@@ -139,8 +139,8 @@ def layers_table(inputs: ReportInputs, universe: str) -> ReportTable | None:
         said = inputs.published.layers_of(universe, signal) if inputs.published else None
         if said is not None and len(said.annual_excess) == len(layers):
             figures.add(said.figure)
-            cells = (*(Cell(percent(value)) for value in said.annual_excess), Cell(percent(said.long_short_annual)), Cell(number(said.long_short_sharpe)))
-            rows.append(Row("published", cells, "published"))
+            printed = (percent(said.long_short_annual), number(said.long_short_sharpe))
+            rows.append(Row("published", tuple(Cell(text) for text in (*map(percent, said.annual_excess), *printed)), "published"))
     return ReportTable(
         f"Annual excess return by layer, {inputs.label(universe)}{published_note(inputs, figures)}",
         ("", *(f"L{k}" for k in layers), *(("top − bottom, annual", "top − bottom, Sharpe") if has_published else ())),

@@ -69,8 +69,8 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     ]
     if len(frames["training"]):
         exhibits.append(TableExhibit("training-cost", "Seconds of training", frames["training"], _TRAINING_FORMATS,
-                                     "Seconds an epoch: median over members, half-years and epochs (the first also compiles); members of one pass share its "
-                                     "time. Machines differ: only the ratio to the baseline travels."))
+                                     "Seconds an epoch: median over members, half-years and epochs (the first also compiles); members of one pass "
+                                     "share its time. Machines differ: only the ratio to the baseline travels."))
     return exhibits
 
 
