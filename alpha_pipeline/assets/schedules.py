@@ -12,18 +12,20 @@ from alpha_pipeline.assets.common import AssetJob
 from alpha_pipeline.assets.jobs import fit_key, training_keys
 from alpha_pipeline.assets.partitions import TIMEZONE, half_year_key
 from alpha_pipeline.assets.stored_checks import CALENDAR_WARNING_DAYS
+from alpha_pipeline.experiment import PortfolioSpec
 from alpha_pipeline.market.calendar import TradingCalendar, as_date
 from alpha_pipeline.pipeline.session import monday, rebalance_session
 from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, Period, period_of
 
 
 def schedules(calendar: TradingCalendar, daily: AssetJob, weekly: AssetJob | None,
-              retrain: AssetJob, models: Mapping[str, Anchors], fitted: Sequence[str] = ()) -> list[dg.ScheduleDefinition]:
+              retrain: AssetJob, models: Mapping[str, Anchors], fitted: Sequence[str] = (),
+              portfolios: Sequence[PortfolioSpec] = ()) -> list[dg.ScheduleDefinition]:
     """The three schedules of a market; stopped until somebody turns them on. ``models``: where each counts its half-years from; ``fitted``:
     combinations that learn, trained with them."""
     selections = {name: training_keys(name) for name in models} | {name: [fit_key(name)] for name in fitted}
     found = [_daily(calendar, daily), _retrain(calendar, retrain, selections, models)]
-    return [*found, _weekly(calendar, weekly)] if weekly is not None else found
+    return [*found, _weekly(calendar, weekly, portfolios)] if weekly is not None else found
 
 
 def _today(context: dg.ScheduleEvaluationContext) -> dt.date:
@@ -54,13 +56,17 @@ def _daily(calendar: TradingCalendar, job: AssetJob) -> dg.ScheduleDefinition:
     return daily_after_close
 
 
-def _weekly(calendar: TradingCalendar, job: AssetJob) -> dg.ScheduleDefinition:
+def _weekly(calendar: TradingCalendar, job: AssetJob, portfolios: Sequence[PortfolioSpec]) -> dg.ScheduleDefinition:
     @dg.schedule(name="weekly_rebalance_after_close", job=job, cron_schedule="0 19 * * *", execution_timezone=TIMEZONE,
-                 description="19:00 on the last session of each week: target weights.")
+                 description="19:00 on the last session of each week, and on signal dates of portfolios with a rhythm of their own: target weights.")
     def weekly_rebalance_after_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         today = _today(context)
         week = monday(today).isoformat()
         last = rebalance_session(week, calendar)
+        due = [p.name for p in portfolios if p.every_n_sessions and rebalance_session(week, calendar, p.every_n_sessions) == today]
+        if due and last != today:
+            keys = [dg.AssetKey(["portfolios", portfolio, name]) for portfolio in due for name in ("weights", "changes")]
+            return dg.RunRequest(run_key=f"week-{week}-{today}", partition_key=week, asset_selection=keys)
         if last != today:
             return dg.SkipReason(f"{today} is not the last session of its week ({last or 'no session'}).{_calendar_note(calendar, today)}")
         return dg.RunRequest(run_key=f"week-{week}", partition_key=week)

@@ -33,7 +33,7 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
     """training_set, checkpoint and scores of one model."""
     prefix = ["models", spec.name]
     needs = [f"{panel}_panel" for panel in spec.panels()]
-    if spec.exposures and "daily_panel" not in needs:
+    if (spec.exposures or spec.label_neutral) and "daily_panel" not in needs:
         needs.append("daily_panel")
     upstream = ["universe", *(n for n in needs if n != "intraday_15m_panel" or "intraday_bars" in tables), f"labels/{spec.label.name}"]
     tags = {"network": spec.network, "seeds": str(len(spec.seeds))}

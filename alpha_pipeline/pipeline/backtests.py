@@ -14,10 +14,12 @@ from alpha_pipeline.backtest.engine import PortfolioState, run_backtest
 from alpha_pipeline.backtest.metrics import drawdown_table, performance_summary, yearly_table
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
-from alpha_pipeline.experiment import PortfolioSpec
+from alpha_pipeline.experiment import BENCHMARK_LEVELS, PortfolioSpec
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.pipeline.attribution_models import compact_model, full_model
 from alpha_pipeline.pipeline.portfolios import equal_weights, market_prices, read_week, weights_table
+from alpha_pipeline.pipeline.robustness import robustness_frames
+from alpha_pipeline.pipeline.share_replay import replay_in_shares
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT
 from alpha_pipeline.progress import step
@@ -45,8 +47,9 @@ class _Chain:
 def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = "", end: str = "") -> Manifest:
     """Backtest of the stored weekly targets from the first signal date in the range to ``end`` (default: the newest panel date).
 
-    Targets of *t* are traded at the vwap of *t+1*; marked daily at the close; costs and fill rules as in the spec. The benchmark is the price
-    index. Stored as a bundle: daily, holdings, trades, rebalances, yearly, drawdowns and the summary of metrics.
+    Targets of *t* are traded at a price of *t+1* (vwap unless the spec says otherwise); marked daily at the close; costs, fill rules and benchmark
+    level as in the spec. Stored as a bundle: daily, holdings, trades, rebalances, yearly, drawdowns, the summary of metrics, and what
+    :func:`~alpha_pipeline.pipeline.robustness.robustness_frames` adds.
     """
     panels = work.panels
     chain = _chain(work, spec, start, end)
@@ -57,7 +60,7 @@ def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = ""
         raise NotEnoughData(sentence("no session after the first signal date", where=backtest_name(spec.name), got=f"{sessions[0]} … {end}"))
     columns = np.array(sorted({int(c) for symbols, target in chain.targets.values() for c in panels.axis.known_columns(symbols)}
                               | {int(c) for c in panels.axis.known_columns(chain.initial[0])}))
-    market = market_prices(panels, first, last + 1, columns)
+    market = market_prices(panels, first, last + 1, columns, spec.trade_price)
     position = {int(c): at for at, c in enumerate(columns)}
 
     def on_columns(symbols: tuple[str, ...], values: np.ndarray) -> np.ndarray:
@@ -68,34 +71,54 @@ def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = ""
     targets = {panels.daily.index(day) - first: on_columns(*chain.targets[day]) for day in sessions}
     symbols, held, cash, nav = chain.initial
     initial = PortfolioState(on_columns(symbols, held), cash, 1.0) if (held > 0).any() else PortfolioState.empty(len(columns))
-    benchmark = benchmark_returns(work, spec.benchmark, panels.daily.dates[first: last + 1])
+    benchmark = benchmark_returns(work, spec.benchmark, panels.daily.dates[first: last + 1], BENCHMARK_LEVELS[spec.benchmark_level])
     step(f"backtest {spec.name}", 0, 1)
-    result = run_backtest(targets, market, 0, last - first, spec.costs, benchmark, spec.unfilled, initial)  # type: ignore[arg-type]
+    paid: dict[str, float] = {}
+    if spec.mode == "shares":
+        found = replay_in_shares(panels, spec, market, first, columns, targets, benchmark, initial)
+        result, paid = found.tables, {**found.costs, "dividends": found.dividends}
+        result.daily["nav"] /= spec.capital  # as in fractions: 1 is what was put in
+    else:
+        result = run_backtest(targets, market, 0, last - first, spec.costs, benchmark, spec.unfilled, initial)  # type: ignore[arg-type]
     step(f"backtest {spec.name}", 1, 1)
     summary = performance_summary(result.daily)
     frames = {
         "daily": result.daily, "holdings": result.holdings, "trades": result.trades, "rebalances": _rebalances(chain.metas),
         "yearly": yearly_table(result.daily), "drawdowns": drawdown_table(result.daily["excess_return"], result.daily["trade_date"]),
-        "summary": pd.DataFrame([summary]),
+        "summary": pd.DataFrame([summary]), **robustness_frames(result, panels),
     }
     rows = (*panels.daily.rows[first: last + 1], *panels.status.rows[first: last + 1])
-    source = combine([CODE_VERSION, spec.digest(), *chain.contents, *(row.checksum for row in rows)])
+    source = combine([CODE_VERSION, spec.backtest_digest(), *chain.contents, *(row.checksum for row in rows)])
     meta = {"start": sessions[0], "end": panels.daily.dates[last], "benchmark": spec.benchmark, "summary": summary,
             "conventions": conventions(work, spec), "pending": [panels.daily.dates[first + at] for at in result.pending]}
+    if paid:
+        meta["paid_cny"] = paid
     return work.store.write_bundle(backtest_name(spec.name), frames, source=source, meta=meta)
 
 
 def conventions(work: Workspace, spec: PortfolioSpec) -> dict[str, str]:
     """How the figures of a backtest are to be read."""
-    vwap = work.source.describe().proxies.get("daily_bars.vwap")
-    return {
+    proxy = work.source.describe().proxies.get(f"daily_bars.{spec.trade_price}")
+    rhythm = f"every {spec.every_n_sessions} sessions of the market" if spec.every_n_sessions else "the last session of each week"
+    index = f"{spec.benchmark} {spec.benchmark_level.replace('_', '-')} index"
+    said = {
         "annualization": "geometric, 252 days; excess NAV = compounded daily differences",
         "turnover": "two-sided, sum |w_new - w_drifted| per rebalance",
-        "benchmark": "equal-weight universe, rebalanced daily" if spec.benchmark == EQUAL_WEIGHT else f"{spec.benchmark} price index",
-        "trade price": f"vwap of the session after the signal{f' (proxy: {vwap})' if vwap else ''}",
-        "costs": ", ".join(f"{name} {value:.2%}" if isinstance(value, float) else f"{name} {value}" for name, value in asdict(spec.costs).items()),
-        "unfilled orders": spec.unfilled,
+        "benchmark": "equal-weight universe, rebalanced daily" if spec.benchmark == EQUAL_WEIGHT else index,
+        "trade price": f"{spec.trade_price} of the session after the signal{f' (proxy: {proxy})' if proxy else ''}",
+        "rebalanced on": rhythm, "costs": _listed(asdict(spec.costs)), "unfilled orders": spec.unfilled,
     }
+    if spec.mode == "shares":
+        rules = {name: value for name, value in asdict(spec.share_rules).items() if name != "unfilled" and value is not None}
+        said["mode"] = (f"whole lots from {spec.capital:,.0f} CNY, the stored targets replayed; dividends in cash before tax; targets themselves are "
+                        "decided in fractions")
+        said["costs"] = _listed(rules)
+    return said
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    """``buy 0.20%, sell 0.20%``: rates below 1 as percent."""
+    return ", ".join(f"{name} {value:.2%}" if isinstance(value, float) and value < 1.0 else f"{name} {value}" for name, value in settings.items())
 
 
 def _last_date(panels: MarketPanels, end: str) -> str:
@@ -153,8 +176,8 @@ def benchmark_returns(work: Workspace, index_code: str, dates: list[str], level:
         bars = work.store.read("index_bars", key, ["index_code", level])
         close = bars.loc[bars["index_code"] == index_code, level].dropna()
         if len(close) != 1:
-            raise MissingData(sentence(f"no bar of {index_code}", where=f"index_bars {key}", got=", ".join(sorted(bars["index_code"])),
-                                       next_step="Choose a benchmark the market has."))
+            raise MissingData(sentence(f"no {'bar' if level == 'close' else level} of {index_code}", where=f"index_bars {key}",
+                                       got=", ".join(sorted(bars["index_code"])), next_step="Choose a benchmark the market has."))
         closes.append(float(close.iloc[0]))
     return np.append(np.nan, np.array(closes[1:]) / np.array(closes[:-1]) - 1.0)
 

@@ -75,12 +75,14 @@ def read_changes(work: Workspace, portfolio: str, week: str) -> WeekChanges:
     return WeekChanges(portfolio, week, work.store.read(table, week), manifest.meta)
 
 
-def newest_week(work: Workspace, portfolio: str) -> str:
-    """The last stored week that rebalanced; raises :class:`MissingData` without one."""
-    for week in reversed(work.store.keys(changes_table(portfolio))):
-        if read_changes(work, portfolio, week).session:
+def newest_week(work: Workspace, portfolio: str, until: str = "") -> str:
+    """The last stored week that rebalanced, with a signal date up to ``until`` (default: any); raises :class:`MissingData` without one."""
+    keys = work.store.keys(changes_table(portfolio))
+    for week in reversed(keys):
+        session = read_changes(work, portfolio, week).session
+        if session and (not until or session <= until):
             return week
-    raise MissingData(sentence("no rebalance is stored", where=changes_table(portfolio), got=f"{len(work.store.keys(changes_table(portfolio)))} weeks",
+    raise MissingData(sentence("no rebalance is stored", where=changes_table(portfolio), got=f"{len(keys)} weeks",
                                next_step="Run the experiment, or materialize the portfolio's weights and changes."))
 
 

@@ -74,7 +74,8 @@ def change_table(rebalance: Rebalance) -> pd.DataFrame:
     order = sorted(shown.tolist(), key=lambda i: (-abs(float(change[i])), rebalance.symbols[i]))
     reasons = [_reason(rebalance, i, float(change[i])) for i in order]
     return pd.DataFrame({
-        "symbol": pd.array([rebalance.symbols[i] for i in order], dtype="str"), "industry": pd.array([rebalance.industry[i] for i in order], dtype="str"),
+        "symbol": pd.array([rebalance.symbols[i] for i in order], dtype="str"),
+        "industry": pd.array([rebalance.industry[i] for i in order], dtype="str"),
         "held": rebalance.held[order], "target": rebalance.target[order], "change": change[order],
         "reason": pd.array([reason for reason, _ in reasons], dtype="str"), "detail": pd.array([detail for _, detail in reasons], dtype="str"),
         "alpha": rebalance.alpha[order], "benchmark": rebalance.benchmark[order],

@@ -13,9 +13,9 @@ from alpha_pipeline.reporting.blocks import Missing
 from alpha_pipeline.reporting.exhibits import StudySection, TableExhibit, study_blocks
 
 RULES = (
-    "Reasons, the first that applies: restriction = not traded because it could not be (or sold without a score); index change = bought after joining "
-    "the index or sold after leaving it; alpha = bought with an alpha of at least, or sold with one of at most, the weighted mean alpha of what was held; "
-    "constraint = traded against its alpha, with the limit that asked for it."
+    "Reasons, the first that applies: restriction = not traded because it could not be (or sold without a score); index change = bought after "
+    "joining the index or sold after leaving it; alpha = bought with an alpha of at least, or sold with one of at most, the weighted mean alpha of "
+    "what was held; constraint = traded against its alpha, with the limit that asked for it."
 )
 _WEIGHTS = "Decimals of the portfolio as percent; held = drifted weight at the signal date's close. "
 
@@ -47,15 +47,16 @@ def _trades(changes: WeekChanges, n_trades: int) -> TableExhibit:
     traded = changes.table[changes.table["reason"] != "held"]
     shown = traded.head(n_trades)
     frame = pd.DataFrame({
-        "name": shown["symbol"], "industry": shown["industry"].astype(object), "held": shown["held"], "target": shown["target"], "change": shown["change"],
+        "name": shown["symbol"], "industry": shown["industry"].astype(object),
+        "held": shown["held"], "target": shown["target"], "change": shown["change"],
         "reason": [f"{reason}: {detail}" if detail else reason for reason, detail in zip(shown["reason"], shown["detail"], strict=True)],
         "alpha": shown["alpha"], "alpha before": shown["alpha_before"], "return since": shown["return_since"],
     })
     left = len(traded) - len(shown)
     return TableExhibit(
         f"trades-{changes.portfolio}", f"{changes.portfolio}: largest trades decided at the close of {changes.session}", frame,
-        {"industry": "text", "held": "percent", "target": "percent", "change": "percent", "reason": "text", "alpha": "number", "alpha before": "number",
-         "return since": "percent"},
+        {"industry": "text", "held": "percent", "target": "percent", "change": "percent", "reason": "text", "alpha": "number",
+         "alpha before": "number", "return since": "percent"},
         f"{_WEIGHTS}Alpha in standard deviations; return since = from the close of the rebalance before. {RULES}"
         + (f" {left} smaller trades are not shown." if left else ""),
     )
@@ -87,17 +88,25 @@ def _binding(changes: WeekChanges) -> TableExhibit:
 
 
 def _week_before(changes: WeekChanges, before: Mapping[str, Any]) -> TableExhibit:
+    columns = ["since the rebalance before", "expected active alpha", "realized active return", "portfolio", "benchmark", "rank correlation", "names"]
     frame = pd.DataFrame([(
         f"{before['session']} … {changes.session}", before["expected_active_alpha"], before["realized_active_return"], before["portfolio_return"],
-        before["benchmark_return"], before["rank_correlation"], before["n_names"])],
-        columns=["since the rebalance before", "expected active alpha", "realized active return", "portfolio", "benchmark", "rank correlation", "names"])
+        before["benchmark_return"], before["rank_correlation"], before["n_names"])], columns=columns)
     return TableExhibit(
         f"before-{changes.portfolio}", f"{changes.portfolio}: expected against realized", frame.astype({"rank correlation": "float64"}),
         {"expected active alpha": "number", "realized active return": "percent", "portfolio": "percent", "benchmark": "percent",
          "rank correlation": "number", "names": "integer"},
-        "Expected: Σ active weight × alpha, in standard deviations of alpha, not a return. Realized: Σ active weight × return between the closes of the "
-        "two signal dates, before costs; portfolio: its NAV, after costs. Rank correlation of alpha and return over held names and constituents.",
+        "Expected: Σ active weight × alpha, in standard deviations of alpha, not a return. Realized: Σ active weight × return between the closes of "
+        "the two signal dates, before costs; portfolio: its NAV, after costs. Rank correlation of alpha and return over held names and constituents.",
     )
+
+
+def terminal_rows(changes: WeekChanges, n_trades: int = 20) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows for the terminal: the largest trades, then turnover by reason."""
+    trades, turnover = changes_exhibits(changes, n_trades)[:2]
+    rows = [(str(t[0]), str(t[1]), f"{t[2]:.2%}", f"{t[3]:.2%}", f"{t[4]:+.2%}", str(t[5])) for t in trades.frame.itertuples(index=False)]
+    rows += [("", "", "", "", f"{t[1]:.2%}", f"turnover, {t[0]}, two-sided") for t in turnover.frame.itertuples(index=False)]
+    return ("name", "industry", "held", "target", "change", "reason"), rows
 
 
 def render_changes(changes: WeekChanges, market: str, is_simulated: bool, n_trades: int = 60) -> str:

@@ -122,8 +122,9 @@ def load_fit(work: Workspace, combination: Combination, period: str) -> Manifest
     if stored is None:
         raise MissingData(sentence("no fit", where=where, next_step=f"Materialize combinations/{combination.name}/fit for {period} first."))
     for name, expected in (("combination_digest", combination.digest()), ("period", period), ("runs", list(combination.runs))):
-        if stored.meta[name] != expected:
-            raise ManifestMismatch(sentence(f"the stored fit's {name} differs", where=where, got=str(stored.meta[name])[:12], expected=str(expected)[:12],
+        got = stored.meta[name]
+        if got != expected:
+            raise ManifestMismatch(sentence(f"the stored fit's {name} differs", where=where, got=str(got)[:12], expected=str(expected)[:12],
                                             next_step=f"Materialize combinations/{combination.name}/fit for {period} again."))
     return stored
 
