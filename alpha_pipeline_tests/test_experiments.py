@@ -14,7 +14,7 @@ import alpha_pipeline.experiment as experiment_module
 from alpha_pipeline.backtest.costs import DatedCosts
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, MissingData, UnknownName
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
 from alpha_pipeline.experiments import EXPERIMENTS, experiment
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, GRU_DAILY, LINEAR_BLEND, MULTIFREQ, ORACLE, enhanced, signal_of
@@ -31,12 +31,12 @@ from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import LOSS_NAMES, TrainingSpec
 from alpha_pipeline_tests.helpers_process import facts_of_another_process
 
-SIMULATED = SourceDescription("simulated", True, "a simulated market", tuple(TABLES), intraday_minutes=15)
-REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intraday_minutes=15)
+SIMULATED = SourceDescription("simulated", True, "a simulated market", tuple(TABLES), intraday_minutes=5)
+REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intraday_minutes=5)
 
 # Fields that name a thing and decide nothing: two models that differ in them alone share checkpoints, two portfolios the weights.
 MODEL_LABELS = {"name"}
-PORTFOLIO_LABELS = {"name", "published"}
+PORTFOLIO_LABELS = {"name", "published", "attribution"}
 
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
@@ -64,6 +64,9 @@ OTHER: dict[str, Any] = {
     "tags": ("a tag",),
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
+    "label_neutral": ("size", "industry"),
+    "variants": (PortfolioSpec("a_variant", "linear_blend", EnhancedIndexSpec(CSI500, (FullyInvested(), LongOnly()))),),
+    "combinations": (CombinationSpec("a_combination", "equal", ("size",)),),
     "panel": "intraday_15m",
     "fields": ("open", "close"),
     "scale": "mean",

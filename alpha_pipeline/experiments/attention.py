@@ -8,6 +8,7 @@ and of the six price-volume styles; portfolios hold the factors of the risk-adju
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.combination.spec import CombinationSpec
@@ -103,4 +104,25 @@ ATTENTION = ExperimentSpec(
     portfolios=tuple(PORTFOLIOS.values()),
     test=FactorTestSpec(n_layers=10, every="week", return_entry="next_vwap", neutral=False), test_universes=("all",),
     studies=studies(PORTFOLIOS, RETURN_MODELS, since="2021-09-01"),
+)
+
+# ---------------------------------------------------------------- small form, for the market 'small'
+
+
+def _small_model(model: ModelSpec) -> ModelSpec:
+    return replace(model, name=f"{model.name}_small", seeds=(0,), walk=replace(model.walk, train_start=dt.date(2021, 1, 4), sample_every=10, n_blocks=2),
+                   training=replace(model.training, max_epochs=8, patience=2))
+
+
+_SMALL_RETURN_MODELS = tuple(return_model(f"premium_{model}_small", f"{model}_risk_adjusted_small") for model in HELD)
+_SMALL_PORTFOLIOS = {f"{d}/{model}": enhanced(f"attention_small_csi500_{model}_d{d}", f"premium_{model}_small", limit)
+                     for d, limit in DEVIATIONS.items() for model in HELD}
+
+ATTENTION_SMALL = replace(
+    ATTENTION, name="attention_small", title="ATTENTION, small form",
+    description="ATTENTION on market 'small': one seed, every tenth date, three quarters out of sample.",
+    start=dt.date(2023, 7, 3), end=dt.date(2024, 3, 29), models=tuple(_small_model(m) for m in MODELS), combinations=_SMALL_RETURN_MODELS,
+    signals=tuple(replace(s, name=f"{s.name}_small", model=f"{s.model}_small") for s in SIGNALS),
+    comparisons=(*(SignalSpec(c.name, combination=c.name, neutral=False) for c in _SMALL_RETURN_MODELS), LINEAR_BLEND),
+    portfolios=tuple(_SMALL_PORTFOLIOS.values()), studies=studies(_SMALL_PORTFOLIOS, _SMALL_RETURN_MODELS),
 )

@@ -11,7 +11,9 @@ from alpha_pipeline.backtest.metrics import annualized_return, annualized_volati
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData
 from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec
+from alpha_pipeline.experiments.published_attention import ATTENTION_PUBLISHED
 from alpha_pipeline.experiments.published_multifreq import MULTIFREQ_PUBLISHED
+from alpha_pipeline.experiments.published_riskcontrol import RISKCONTROL_PUBLISHED
 from alpha_pipeline.factors.correlation import score_correlation
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.schema import INDICES
@@ -26,7 +28,7 @@ from alpha_pipeline.reporting.html import render_report
 from alpha_pipeline.reporting.inputs import Attribution, FactorTest, PortfolioReport, Provenance, ReportInputs
 from alpha_pipeline.store import Manifest
 
-PUBLISHED = {"MULTIFREQ": MULTIFREQ_PUBLISHED}
+PUBLISHED = {"ATTENTION": ATTENTION_PUBLISHED, "MULTIFREQ": MULTIFREQ_PUBLISHED, "RISKCONTROL": RISKCONTROL_PUBLISHED}
 _LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "highspy", "dagster")
 
 
