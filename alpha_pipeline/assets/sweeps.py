@@ -18,14 +18,14 @@ def sweep_steps(spec: ExperimentSpec, work: Workspace, periods: Sequence[str] = 
 
     Panels are filled to the end of the last half-year, or of the market. Raises :class:`InvalidSpec` for a half-year without a session.
     """
-    wanted = [period_named(name) for name in periods] or list(plan_run(spec, work.calendar).periods)
+    wanted = [period_named(name, spec.anchors) for name in periods] or list(plan_run(spec, work.calendar).periods)
     start = min(period.start for period in wanted).isoformat() if periods else None
     end = max(period.end for period in wanted).isoformat() if periods else None
     plan = plan_run(spec, work.calendar, start, end)
     history = next(step for step in experiment_steps(spec, plan, work) if step.first == plan.history[0])
     steps = [history]
     for period in wanted:
-        days = [day for day in plan.scored if period_of(day).name == period.name]
+        days = [day for day in plan.scored if period_of(day, spec.anchors).name == period.name]
         if not days:
             raise InvalidSpec(sentence(f"no session in {period.name}", where="sweep", expected=f"half-years of {plan.start} … {plan.end}"))
         key = half_year_key(period.name)
@@ -36,7 +36,7 @@ def sweep_steps(spec: ExperimentSpec, work: Workspace, periods: Sequence[str] = 
     return steps, [period.name for period in wanted]
 
 
-def constraint_steps(spec: ExperimentSpec, plan: RunPlan) -> tuple[list[Step], StudySpec]:
+def constraint_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> tuple[list[Step], StudySpec]:
     """Steps that bring an experiment's constraint sweep up to date, given its signals, and the study that holds the table.
 
     Raises :class:`InvalidSpec` for an experiment without such a study.
@@ -47,4 +47,4 @@ def constraint_steps(spec: ExperimentSpec, plan: RunPlan) -> tuple[list[Step], S
                                    got=", ".join(s.name for s in spec.studies) or "no study", next_step="Choose riskcontrol or riskcontrol_small."))
     swept = [name.split("/")[1] for name in study_kind(study.kind).needs(spec, study) if name.startswith("portfolios/")]
     portfolios = [p for p in spec.all_portfolios() if p.name in swept]
-    return [*risk_steps(spec, plan), *portfolio_steps(portfolios, plan, attributed=False), study_step(spec, study, plan)], study
+    return [*risk_steps(spec, plan), *portfolio_steps(portfolios, plan, work, is_variant=True), study_step(spec, study, plan)], study

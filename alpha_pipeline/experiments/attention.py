@@ -8,7 +8,6 @@ and of the six price-volume styles; portfolios hold the factors of the risk-adju
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.combination.spec import CombinationSpec
@@ -17,7 +16,7 @@ from alpha_pipeline.experiments.multifreq import CSI500, LINEAR_BLEND
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
-from alpha_pipeline.portfolio.constraints import FullyInvested, IndustryBound, LongOnly, MaxDeviation, StyleBound, TurnoverLimit
+from alpha_pipeline.portfolio.constraints import AnyConstraint, FullyInvested, IndustryBound, LongOnly, MaxDeviation, StyleBound, TurnoverLimit
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.exposure_constraints import FactorClassBound
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
@@ -41,8 +40,8 @@ OTHERS = (
 NEUTRAL_STYLES = ("size", "btop")
 ORDINARY = tuple(name for name in (*PRICE_STYLES, *REPORT_STYLES) if name not in NEUTRAL_STYLES)
 HIGH_FREQUENCY = ("mschars.closing_volume_share@20",)
-"""The high-frequency factor every market with minute bars has. Those made of order flow enter the return model where a market has them, but a limit on
-a factor that a market lacks would refuse the market, and ± 2 standard deviations hardly ever bind: they are left unbounded *(ours)*."""
+"""The high-frequency factor every market with minute bars has. Those made of order flow enter the return model where a market has them, but a
+limit on a factor that a market lacks would refuse the market, and ± 2 standard deviations hardly ever bind: they are left unbounded *(ours)*."""
 COST = FlatCosts(0.0015, 0.0015)
 
 
@@ -66,7 +65,7 @@ def return_model(name: str, deep: str) -> CombinationSpec:
 def enhanced(name: str, signal: str, deviation: float) -> PortfolioSpec:
     """Section 5: |w − w_b| ≤ 1 or 2 %, size and value neutral, ordinary factors ± 0.5, high-frequency ones ± 2.0, industries strictly neutral,
     one-sided turnover ≤ 30 %."""
-    constraints = (
+    constraints: tuple[AnyConstraint, ...] = (
         FullyInvested(), LongOnly(), MaxDeviation(deviation), IndustryBound(0.0), *(StyleBound(style, 0.0) for style in NEUTRAL_STYLES),
         FactorClassBound("ordinary", 0.5, ORDINARY), FactorClassBound("high_frequency", 2.0, HIGH_FREQUENCY), TurnoverLimit(0.3, sided="one"),
     )
@@ -104,25 +103,4 @@ ATTENTION = ExperimentSpec(
     portfolios=tuple(PORTFOLIOS.values()),
     test=FactorTestSpec(n_layers=10, every="week", return_entry="next_vwap", neutral=False), test_universes=("all",),
     studies=studies(PORTFOLIOS, RETURN_MODELS, since="2021-09-01"),
-)
-
-# ---------------------------------------------------------------- small form, for the market 'small'
-
-
-def _small_model(model: ModelSpec) -> ModelSpec:
-    return replace(model, name=f"{model.name}_small", seeds=(0,), walk=replace(model.walk, train_start=dt.date(2021, 1, 4), sample_every=10, n_blocks=2),
-                   training=replace(model.training, max_epochs=8, patience=2))
-
-
-_SMALL_RETURN_MODELS = tuple(return_model(f"premium_{model}_small", f"{model}_risk_adjusted_small") for model in HELD)
-_SMALL_PORTFOLIOS = {f"{d}/{model}": enhanced(f"attention_small_csi500_{model}_d{d}", f"premium_{model}_small", limit)
-                     for d, limit in DEVIATIONS.items() for model in HELD}
-
-ATTENTION_SMALL = replace(
-    ATTENTION, name="attention_small", title="ATTENTION, small form",
-    description="ATTENTION on market 'small': one seed, every tenth date, three quarters out of sample.",
-    start=dt.date(2023, 7, 3), end=dt.date(2024, 3, 29), models=tuple(_small_model(m) for m in MODELS), combinations=_SMALL_RETURN_MODELS,
-    signals=tuple(replace(s, name=f"{s.name}_small", model=f"{s.model}_small") for s in SIGNALS),
-    comparisons=(*(SignalSpec(c.name, combination=c.name, neutral=False) for c in _SMALL_RETURN_MODELS), LINEAR_BLEND),
-    portfolios=tuple(_SMALL_PORTFOLIOS.values()), studies=studies(_SMALL_PORTFOLIOS, _SMALL_RETURN_MODELS),
 )

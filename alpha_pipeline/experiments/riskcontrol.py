@@ -83,7 +83,7 @@ def studies(base: str, other: str, signals: dict[str, str], *, stages: str, stre
     ``stretch`` : first/last day of the crash; by default the sample's last quarter. ``stages`` : first days of the attribution's stages.
     """
     window = (("stretch", stretch),) if stretch else ()
-    timed = {"composite": base, "day_gru": signals["day_gru"], "week_gru": signals["week_gru"]}
+    timed = {"Composite": base, "Day GRU": signals["day_gru"], "Week GRU": signals["week_gru"]}
     return (
         StudySpec("factor_profile", "factor_profile", (("signal", signals["composite"]),), after="layers"),
         StudySpec("top_layers", "top_layers", (("signal", signals["composite"]), ("others", signals["strict"]), *window), after="layers"),
@@ -107,45 +107,4 @@ RISKCONTROL = ExperimentSpec(
     test=FactorTestSpec(n_layers=10, every=10, neutral=False), test_universes=("000985.CSI",),
     studies=studies(_BASE, _OTHER, {"composite": "composite", "strict": "composite_strict", **{m.name: f"{_BASE}_on_{m.name}" for m in BRANCHES}},
                     stages="2021-07-01,2023-07-01,2024-01-01"),
-)
-
-# ---------------------------------------------------------------- small form, for the market 'small'
-
-_SMALL_UNIVERSE = UniverseSpec()  # a simulated market has no all-share index
-_CRASH = "2023-12-18/2024-01-10"  # the planted switch of regime and crash of small caps: 17 sessions, the last four a rebound
-
-
-def _small_model(model: ModelSpec) -> ModelSpec:
-    return replace(model, name=f"{model.name}_small", universe=_SMALL_UNIVERSE, seeds=(0,),
-                   walk=replace(model.walk, train_start=dt.date(2021, 1, 4), sample_every=10),
-                   training=replace(model.training, max_epochs=12, patience=3))
-
-
-def _small_signal(spec: SignalSpec) -> SignalSpec:
-    if spec.baseline:
-        return spec
-    return replace(spec, name=f"{spec.name}_small", model=spec.model and f"{spec.model}_small",
-                   combination=spec.combination and f"{spec.combination}_small", universe=_SMALL_UNIVERSE)
-
-
-def _small_combination(spec: CombinationSpec) -> CombinationSpec:
-    return replace(spec, name=f"{spec.name}_small", inputs=tuple(f"{name}_small" for name in spec.inputs), universe=_SMALL_UNIVERSE)
-
-
-_SMALL_BASE, _SMALL_OTHER = "riskcontrol_small_csi1000", "riskcontrol_small_csi500"
-
-RISKCONTROL_SMALL = replace(
-    RISKCONTROL, name="riskcontrol_small", title="RISKCONTROL, small form",
-    description="RISKCONTROL on market 'small': one seed, every tenth date, five quarters with the planted switch of regime and crash of small caps.",
-    start=dt.date(2023, 1, 3), end=dt.date(2024, 3, 29), models=tuple(_small_model(m) for m in RISKCONTROL.models),
-    combinations=tuple(_small_combination(c) for c in RISKCONTROL.combinations), signals=tuple(_small_signal(s) for s in RISKCONTROL.signals),
-    comparisons=tuple(_small_signal(s) for s in RISKCONTROL.comparisons),
-    portfolios=(enhanced(_SMALL_OTHER, "composite_small", CSI500, attribution="full"),
-                enhanced(_SMALL_BASE, "composite_small", CSI1000, attribution="full")),
-    variants=(*constraint_variants(_SMALL_BASE, "composite_small", CSI1000),
-              *(enhanced(f"{_SMALL_BASE}_on_{m.name}", f"{m.name}_small", CSI1000) for m in (DAY_GRU, WEEK_GRU))),
-    test_universes=("all",),
-    studies=studies(_SMALL_BASE, _SMALL_OTHER, {"composite": "composite_small", "strict": "composite_strict_small",
-                                                **{m.name: f"{_SMALL_BASE}_on_{m.name}" for m in BRANCHES}},
-                    stages=_CRASH.partition("/")[0], stretch=_CRASH),
 )

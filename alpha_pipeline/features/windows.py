@@ -204,8 +204,9 @@ class Windows:
         if self.spec.scale == "level":
             nothing = torch.empty((0, 0), dtype=torch.float32, device=self.device)
             return WindowStatistics(None, nothing, nothing)
-        # always the same parts: the order of a sum must not depend on the number of threads
-        parts = _parts(self.spec.n_steps, _STEPS_AT_ONCE)
+        # always the same parts for a number of columns: the order of a sum must not depend on the number of threads
+        n_serial = _SERIAL_SIZE // (self.spec.n_fields * len(columns) + 1) if self.spec.scale == "zscore" else 0
+        parts = _parts(self.spec.n_steps, n_serial if 4 <= n_serial < _STEPS_AT_ONCE else _STEPS_AT_ONCE)
         kept = None
         if self.spec.scale == "mean":
             kept = torch.zeros((self.spec.n_fields, len(columns)), dtype=torch.float64, device=self.device)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alpha_pipeline.experiments.attention import ATTENTION, ATTENTION_SMALL, PORTFOLIOS
+from alpha_pipeline.experiments.attention import ATTENTION, PORTFOLIOS
+from alpha_pipeline.experiments.small import ATTENTION_SMALL
 from alpha_pipeline.pipeline.studies import STUDIES, deep_weight, weekly_factors, yearly_enhancement
 from alpha_pipeline_tests.pipeline.test_studies_riskcontrol import drawn
 
@@ -28,7 +29,8 @@ class TestExamples:
         assert shown["yearly"].frame.columns.tolist() == ["signal", "2021"]
 
     def test_yearly_excess(self):
-        daily = pd.DataFrame({"trade_date": pd.to_datetime(["2021-12-31", "2022-01-04"]), "portfolio_return": [0.02, 0.01], "benchmark_return": [0.01, 0.03]})
+        daily = pd.DataFrame({"trade_date": pd.to_datetime(["2021-12-31", "2022-01-04"]), "portfolio_return": [0.02, 0.01],
+                              "benchmark_return": [0.01, 0.03]})
         found = yearly_enhancement.yearly_excess(daily)
         assert found["2021"] == pytest.approx(0.01) and found["2022"] == pytest.approx(-0.02)
         assert found["all"] == pytest.approx((1.01 * 0.98) ** 126 - 1)

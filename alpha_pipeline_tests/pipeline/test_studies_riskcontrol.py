@@ -12,7 +12,8 @@ from alpha_pipeline.assets.sweeps import constraint_steps
 from alpha_pipeline.diagnostics.size_profile import MOMENTS
 from alpha_pipeline.diagnostics.style_timing import style_timing
 from alpha_pipeline.errors import InvalidSpec, UnknownName
-from alpha_pipeline.experiments.riskcontrol import RISKCONTROL, RISKCONTROL_SMALL
+from alpha_pipeline.experiments.riskcontrol import RISKCONTROL
+from alpha_pipeline.experiments.small import RISKCONTROL_SMALL
 from alpha_pipeline.pipeline.session import RunPlan
 from alpha_pipeline.pipeline.studies import STUDIES, constraint_sweep, factor_profile, return_sources, top_layers
 from alpha_pipeline.pipeline.studies import style_timing as timing_study
@@ -80,7 +81,7 @@ class TestExamples:
     def test_timing_names_outliers_and_prints_the_reports(self):
         rng = np.random.default_rng(1)
         parts = []
-        for label in ("composite", "day_gru", "week_gru"):
+        for label in timing_study.SIGNALS.values():
             for style in timing_study.STYLES:
                 returns = rng.normal(0, 0.01, 30)
                 returns[7] = 0.3
@@ -88,7 +89,7 @@ class TestExamples:
         shown = drawn(timing_study.exhibits({"timing": pd.concat(parts, ignore_index=True)}, None))
         tails = shown["tails"].frame.set_index("style")
         assert str(DAYS[7].date()) in tails.loc["size", "tail losses"]
-        assert shown["correlations"].published.set_index("signal").loc["day_gru", "liquidity"] == 0.17
+        assert shown["correlations"].published.set_index("signal").loc["Day GRU", "liquidity"] == 0.17
         assert shown["scatter"].frame["label"].astype(bool).sum() >= 1
 
     def test_profile(self):

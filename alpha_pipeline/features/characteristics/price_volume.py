@@ -135,7 +135,7 @@ def peak_volume_return(b: Bars) -> FloatArray:
 
 def trend_strength(b: Bars) -> FloatArray:
     """|Σ r| / Σ |r|, 0 … 1: 1 when the price only went one way. NaN at one price."""
-    return ratio(np.abs(b.returns.sum(axis=1)), b.sizes.sum(axis=1))
+    return ratio(np.abs(np.log(b.close[:, -1] / b.before[:, 0])), b.sizes.sum(axis=1))
 
 
 def return_autocorrelation(b: Bars) -> FloatArray:
