@@ -89,7 +89,8 @@ def by_stock(day: pd.DataFrame, minutes: int) -> pd.Series:
     }
     if half:
         ten, half_past_two = close.iloc[half - 1], before.iloc[-half]
-        out |= {"opening_return": ten / first - 1, "closing_return": close.iloc[-1] / half_past_two - 1, "improved_reversal": close.iloc[-1] / ten - 1}
+        last = close.iloc[-1]
+        out |= {"opening_return": ten / first - 1, "closing_return": last / half_past_two - 1, "improved_reversal": last / ten - 1}
         late = r.iloc[-half:]
         if half >= 3 and (late**2).sum() > 0:
             out["closing_skewness"] = np.sqrt(half) * (late**3).sum() / (late**2).sum() ** 1.5
@@ -141,7 +142,8 @@ def _order_flow_by_stock(day: pd.DataFrame, r: pd.Series, half: int) -> dict[str
 
     out = {
         "net_buying": net.sum() / amount.sum(), "net_buying_strength": strength(net), "large_net_buying": large_net.sum() / amount.sum(),
-        "large_net_buying_strength": strength(large_net), "large_push_return": r[push].sum(), "large_amount_share": amount[large].sum() / amount.sum(),
+        "large_net_buying_strength": strength(large_net), "large_push_return": r[push].sum(),
+        "large_amount_share": amount[large].sum() / amount.sum(),
     }
     if half:
         opening, closing = amount.iloc[:half].sum(), amount.iloc[-half:].sum()
