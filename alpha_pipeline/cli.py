@@ -62,6 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--field", required=True, help="a setting such as training.lr, walk.sample_every or settings.n_hidden (of the network)")
     sweep.add_argument("--values", required=True, help="comma-separated, e.g. 1e-3,3e-4; a list is written a+b, no value none")
     sweep.add_argument("--periods", nargs="+", default=[], help="half-years to train and score, e.g. 2022H1 (default: the experiment's)")
+    constraints = command("sweep-constraints", _sweep_constraints, "rebalance and backtest an experiment's portfolio under other limits, and compare")
+    constraints.add_argument("experiment", help="an experiment with a study of kind constraint_sweep, already run up to its signals")
+    constraints.add_argument("--start", help="first out-of-sample date (default: the experiment's)")
+    constraints.add_argument("--end", help="last out-of-sample date (default: the experiment's)")
+    changes = command("changes", _changes, "print what a rebalance changed and why, or write it as a page")
+    changes.add_argument("portfolio")
+    changes.add_argument("--week", help="the Monday of the week, or any date in it (default: the newest rebalance)")
+    changes.add_argument("--output", help="write the HTML page to this file")
     report = command("report", _report, "print where an experiment's report lies, or copy it")
     report.add_argument("experiment")
     report.add_argument("--output", help="copy the HTML page to this file")
@@ -213,6 +221,69 @@ def _sweep(options: argparse.Namespace) -> int:
         table.add_row(*(formatted(value) for value in row))
     _print(table)
     print(work.store.bundle_path(sweep_name(options.model, options.field), "table.csv"))
+    return 0
+
+
+def _sweep_constraints(options: argparse.Namespace) -> int:
+    from alpha_pipeline.experiments import experiment
+
+    spec = experiment(options.experiment)
+    work, defs, instance = _open(options)
+    from rich.console import Console
+    from rich.table import Table
+
+    from alpha_pipeline.assets import runner
+    from alpha_pipeline.assets.sweeps import constraint_steps
+    from alpha_pipeline.experiments.select import carried
+    from alpha_pipeline.pipeline.session import plan_run
+    from alpha_pipeline.pipeline.studies.constraint_sweep import sweep_columns
+    from alpha_pipeline.pipeline.studies.study import study_name
+    from alpha_pipeline.pipeline.sweep import formatted
+    from alpha_pipeline.reporting.progress_bar import progress_bars
+
+    spec = carried(spec, work.source.describe())
+    start, end = (runner.iso_date(day) if day else None for day in (options.start, options.end))
+    steps, study = constraint_steps(spec, plan_run(spec, work.calendar, start, end), work)
+    with progress_bars(Console(stderr=True), len(steps)) as bars:
+        runner.run_experiment(defs, instance, steps, lambda number, step: bars.stage(number, step.title))
+    found = work.store.read_bundle(study_name(spec.name, study.name))["sweep"]
+    columns = ["variant", *sweep_columns(found), "constituent_share", "smallest_10", "smallest_20", "smallest_30"]
+    table = Table(box=None, title=f"{spec.name}: {study.name}")
+    for column in columns:
+        table.add_column(column)
+    for row in found[columns].itertuples(index=False):
+        table.add_row(*(formatted(value) for value in row))
+    _print(table)
+    return 0
+
+
+def _changes(options: argparse.Namespace) -> int:
+    from rich.table import Table
+
+    from alpha_pipeline.assets.runner import iso_date
+    from alpha_pipeline.market.calendar import as_date
+    from alpha_pipeline.pipeline.changes import PAGE, newest_week, page_name, read_changes
+    from alpha_pipeline.pipeline.session import monday
+    from alpha_pipeline.pipeline.workspace import Workspace
+    from alpha_pipeline.reporting.changes_page import render_changes, terminal_rows
+
+    work = Workspace(load_market(options.market))
+    newest = newest_week(work, options.portfolio)
+    week = monday(as_date(iso_date(options.week))).isoformat() if options.week else newest
+    found = read_changes(work, options.portfolio, week)
+    if options.output:
+        Path(options.output).write_text(render_changes(found, work.market.name, work.source.describe().is_simulated), encoding="utf-8")
+        print(options.output)
+        return 0
+    header, rows = terminal_rows(found)
+    table = Table(box=None, title=f"{found.portfolio}: decided at the close of {found.session or 'no session'}")
+    for column in header:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    _print(table)
+    page = work.store.bundle_path(page_name(options.portfolio), PAGE)
+    print(page if week == newest else "write this week's page with --output FILE")
     return 0
 
 

@@ -36,7 +36,7 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
     axes = market_axes(config, source.calendar)
     parts = shared_parts(tuple(EXPERIMENTS.values()) if experiments is None else tuple(experiments), described)
     tables = tuple(t for t in ORDER if t in described.tables)
-    characteristics = characteristic_panels(parts.experiments)
+    characteristics = characteristic_panels(parts.experiments, described)
     combinations = resolved(parts.combinations, parts.models)
     features = feature_assets(axes, tables, parts.labels, characteristics)
     feature_names = [key.to_user_string() for asset in features for key in asset.keys]
@@ -49,7 +49,7 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
         assets=[
             market_assets(axes, described), *features, *risk_assets(axes, tables),
             *(asset for model in parts.models for asset in model_assets(axes, model, tables)),
-            *(asset for combination in combinations.values() for asset in combination_assets(axes, combination, tables)),
+            *(asset for combination in combinations.values() for asset in combination_assets(axes, combination, tables, characteristics)),
             *(asset for signal, test, universes in parts.signals for asset in signal_assets(axes, signal, test, universes)),
             *(asset for portfolio in parts.portfolios for asset in portfolio_assets(axes, portfolio)),
             *(study_asset(spec, study) for spec in parts.experiments for study in spec.studies),
@@ -57,8 +57,8 @@ def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None 
         ],
         asset_checks=[*stored_check_assets(axes, tables, panels), *risk_check_assets()],
         jobs=[job for job in (daily, weekly, retrain, checks) if job is not None],
-        schedules=schedules(source.calendar, daily, weekly, retrain, [model.name for model in parts.models],
-                            [combination.name for combination in parts.combinations if combination.is_fitted]),
+        schedules=schedules(source.calendar, daily, weekly, retrain, {model.name: model.walk.anchors for model in parts.models},
+                            [combination.name for combination in parts.combinations if combination.is_fitted], parts.portfolios),
         resources={"market": resource or MarketResource(market=market), "compute": ComputeResource()},
         executor=dg.in_process_executor,
     )

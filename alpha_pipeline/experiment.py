@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.backtest.execution import UNFILLED
+from alpha_pipeline.backtest.share_orders import ShareRules
 from alpha_pipeline.combination.spec import CombinationSpec
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
@@ -29,7 +30,7 @@ from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline.risk.panel_factors import is_panel_factor, panel_factor
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
 from alpha_pipeline.risk.styles import EXPOSURES
-from alpha_pipeline.training.periods import WalkForward
+from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
 __all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelSpec", "PortfolioSpec", "SignalSpec", "StudySpec", "replace_field"]
@@ -37,6 +38,8 @@ __all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelS
 Spec = TypeVar("Spec")
 INDUSTRY = "industry"
 BASELINES = ("linear_blend", "oracle")
+TRADE_PRICES, MODES = ("vwap", "open", "close"), ("weights", "shares")
+BENCHMARK_LEVELS = {"price": "close", "total_return": "close_total_return"}  # and the column of index_bars
 ATTRIBUTIONS = ("compact", "full")
 COMPACT_STYLES = ("size", "nlsize")  # a portfolio that bounds no other style computes them itself, without the stored risk model
 
@@ -135,12 +138,23 @@ class SignalSpec:
             raise unknown_name("baseline", self.baseline, list(BASELINES))
 
 
+def _changed(settings: dict[str, tuple[Any, Any]]) -> list[tuple[str, Any]]:
+    """(name, value) of the settings whose value is not the default, from name → (value, default)."""
+    return [(name, value) for name, (value, default) in settings.items() if value != default]
+
+
 @dataclass(frozen=True)
 class PortfolioSpec:
     """A portfolio: whose score, against which benchmark, within which constraints (or the best N names), at which cost.
 
     ``published`` names the row of the report's table beside which it is printed (empty: none). ``attribution``: ``compact`` = six price-volume
     styles and factor returns made for the backtest's own range; ``full`` = the stored risk model of the market.
+
+    ``trade_price``: of the session after the signal, vwap, open or close. ``every_n_sessions``: 0 = rebalanced on the last session of each week;
+    n ≥ 5 = on every n-th session of the market, counted from its first one (a week then holds at most one signal date, and its partition none if
+    it has none). ``mode``: ``weights`` = fractions, flat ``costs``; ``shares`` = whole lots bought with ``capital`` (CNY) under ``share_rules``
+    (commission with its minimum, stamp duty, participation cap, square-root impact), which replace ``costs`` in the backtest; the weights are
+    decided from the same drifted fractions in both. ``benchmark_level``: ``price`` or ``total_return`` index.
     """
 
     name: str
@@ -150,6 +164,12 @@ class PortfolioSpec:
     unfilled: str = "redistribute"
     published: str = ""
     attribution: str = "compact"
+    trade_price: str = "vwap"
+    every_n_sessions: int = 0
+    mode: str = "weights"
+    capital: float = 1e8
+    share_rules: ShareRules = ShareRules()
+    benchmark_level: str = "price"
 
     @property
     def benchmark(self) -> str:
@@ -186,8 +206,16 @@ class PortfolioSpec:
         return self.weights_need_risk or self.attribution == "full"
 
     def digest(self) -> str:
-        """Hash of all that the weights depend on."""
-        return digest([self.signal, self.optimizer, self.costs, self.unfilled])
+        """Hash of all that the weights depend on. Settings that came later count only where they are not the default, so that earlier hashes hold."""
+        later = {"trade_price": (self.trade_price, "vwap"), "every_n_sessions": (self.every_n_sessions, 0)}
+        return digest([self.signal, self.optimizer, self.costs, self.unfilled, *_changed(later)])
+
+    def backtest_digest(self) -> str:
+        """Hash of all that the backtest depends on besides prices: that of the weights, and how they are replayed."""
+        later = {"mode": (self.mode, "weights"), "capital": (self.capital, 1e8), "share_rules": (self.share_rules, ShareRules()),
+                 "benchmark_level": (self.benchmark_level, "price")}
+        changed = _changed(later)
+        return digest([self.digest(), *changed]) if changed else self.digest()
 
     def validate(self, signals: tuple[str, ...]) -> None:
         if self.signal not in signals:
@@ -202,6 +230,21 @@ class PortfolioSpec:
                 raise unknown_name("style", name, [*PRICE_STYLES, *REPORT_STYLES])
         for name in self.panel_factors:
             panel_factor(name)
+        where = f"portfolio '{self.name}'"
+        for name, chosen, choices in (("trade price", self.trade_price, TRADE_PRICES), ("mode", self.mode, MODES),
+                                      ("benchmark level", self.benchmark_level, tuple(BENCHMARK_LEVELS))):
+            if chosen not in choices:
+                raise unknown_name(name, chosen, choices)
+        if self.every_n_sessions != 0 and self.every_n_sessions < 5:
+            raise InvalidSpec(sentence("every_n_sessions out of range", where=where, got=self.every_n_sessions,
+                                       expected="0 (the week's last session) or at least 5: a week is rebalanced once"))
+        if self.benchmark == EQUAL_WEIGHT and self.benchmark_level != "price":
+            raise InvalidSpec(sentence("the equal-weight universe has no index levels", where=where, got=self.benchmark_level, expected="price"))
+        if not self.capital > 0.0:
+            raise InvalidSpec(sentence("capital out of range", where=where, got=self.capital, expected="CNY above 0"))
+        if self.mode == "weights" and (self.share_rules != ShareRules() or self.capital != 1e8):
+            raise InvalidSpec(sentence("capital and share rules are read in mode 'shares' only", where=where, got="mode 'weights'",
+                                       next_step="Set mode='shares', or leave them out."))
         if self.attribution not in ATTRIBUTIONS:
             raise unknown_name("attribution", self.attribution, ATTRIBUTIONS)
         if self.unfilled not in UNFILLED:
@@ -270,9 +313,15 @@ class ExperimentSpec:
                 raise InvalidSpec(sentence(f"{kind} '{twice[0]}' is named twice", where=f"experiment '{self.name}'"))
         for model in self.models:
             model.validate()
+            if model.walk.anchors != self.anchors:
+                raise InvalidSpec(sentence("the models count their half-years from different days", where=f"experiment '{self.name}'",
+                                           got=f"{model.name}: {model.walk.anchors}", expected=f"{self.models[0].name}: {self.anchors}"))
         combinations = tuple(c.name for c in self.combinations)
         for at, combination in enumerate(self.combinations):
             combination.validate({m.name: m.seeds for m in self.models}, combinations[:at])
+            if combination.is_fitted and self.anchors != CALENDAR_HALVES:
+                raise InvalidSpec(sentence("a weighting is fitted for calendar half-years, its models count theirs from other days",
+                                           where=f"combination '{combination.name}'", got=str(self.anchors), expected=str(CALENDAR_HALVES)))
         for signal in self.all_signals():
             signal.validate(models, combinations)
         for portfolio in self.all_portfolios():
@@ -283,6 +332,11 @@ class ExperimentSpec:
             if universe not in UNIVERSE_NAMES:
                 raise unknown_name("universe", universe, list(UNIVERSE_NAMES))
         return self
+
+    @property
+    def anchors(self) -> Anchors:
+        """(month, day) on which the half-years of its models start."""
+        return self.models[0].walk.anchors if self.models else CALENDAR_HALVES
 
     def all_signals(self) -> tuple[SignalSpec, ...]:
         """Signals of the models, then comparisons."""

@@ -299,7 +299,7 @@ _KINDS: tuple[tuple[str, Callable[[Workspace, str], Prints]], ...] = (
     (r"models/\w+/checkpoint", _checkpoint),
     (r"(?:models|combinations)/\w+/scores|signals/\w+/factor", _table_prints),
     (r"combinations/\w+/fit", _fits),
-    (r"portfolios/\w+/weights", _weeks),
+    (r"portfolios/\w+/(?:weights|changes)", _weeks),
     (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|studies/\w+/\w+|reports/\w+", _bundle),
 )
 

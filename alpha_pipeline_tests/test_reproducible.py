@@ -31,8 +31,9 @@ PERIOD = "2023H2"
 BEFORE_PERIOD = "2023-06-30"
 LIVE_END = "2023-07-14"  # two weeks, the second of which starts from the holdings the first one left
 DAILY_RUN = (*ORDER, "universe", "daily_panel", "intraday_15m_panel", f"labels/{TINY_MODEL.label.name}", *RISK_ASSETS, "models/tiny/scores",
-             *(f"signals/{signal.name}/factor" for signal in TINY.all_signals()))
-WEIGHTS = tuple(f"portfolios/{portfolio.name}/weights" for portfolio in TINY.portfolios)  # the second has a tracking-error limit
+             *(f"combinations/{c.name}/scores" for c in TINY.combinations), *(f"signals/{signal.name}/factor" for signal in TINY.all_signals()))
+# the second portfolio has a tracking-error limit
+WEIGHTS = tuple(f"portfolios/{portfolio.name}/{name}" for portfolio in TINY.portfolios for name in ("weights", "changes"))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def live(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     key = half_year_key(PERIOD)
     plan = plan_run(TINY, work.calendar, end=LIVE_END)
     week_ends = dict(zip(work.calendar.week_ends(plan.start, plan.end).astype(str).tolist(), plan.weeks, strict=True))
-    steps = [Step("Train", ("models/tiny/training_set", "models/tiny/checkpoint"), key, key)]
+    steps = [Step("Train", ("models/tiny/training_set", "models/tiny/checkpoint", "combinations/tiny_trees/fit"), key, key)]
     for day in plan.scored:
         steps.append(Step(f"Close of {day}", DAILY_RUN, day, day))
         if day in week_ends:
@@ -59,7 +60,8 @@ def live(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 class TestLiveAndBackfill:
     """Single partitions, in the order of the days, against range runs over the whole history."""
 
-    @pytest.mark.parametrize("asset", [*DAILY_RUN, "models/tiny/training_set", "models/tiny/checkpoint"])
+    @pytest.mark.parametrize("asset", [*DAILY_RUN, "models/tiny/training_set", "models/tiny/checkpoint",
+                                       "combinations/tiny_trees/fit"])
     def test_days_run_alone_equal_the_range_run(self, ci_run, live, asset):
         long, alone = up_to(fingerprints(ci_run.work, asset), LIVE_END), fingerprints(live, asset)
         assert max(found.dated for found in alone.values()) in (LIVE_END, "2023-07-01")
@@ -70,6 +72,7 @@ class TestLiveAndBackfill:
         long, alone = up_to(fingerprints(ci_run.work, weights), LIVE_END), fingerprints(live, weights)
         assert list(alone) == ["2023-07-03", "2023-07-10"]
         assert differing(long, alone) == []
+        assert "is_first" in live.store.manifest(weights, "2023-07-10").meta
         assert not live.store.manifest(weights, "2023-07-10").meta["is_first"], "the second week starts from the first one's holdings"
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from alpha_pipeline.assets.common import OWNERS, SINGLE_RUN, attach_picture, frame_table, range_keys, running, step_metadata
 from alpha_pipeline.assets.partitions import Axes, period_name
+from alpha_pipeline.combination.other_factors import OTHER_FACTORS
 from alpha_pipeline.pipeline.combinations import fit as fits
 from alpha_pipeline.pipeline.combinations import scores as steps
 from alpha_pipeline.pipeline.combinations.plan import Combination
@@ -18,13 +19,16 @@ _HALF_YEARS_BEFORE = 4
 _WEIGHTS_SHOWN = 12
 
 
-def combination_assets(axes: Axes, combination: Combination, tables: tuple[str, ...]) -> list[dg.AssetsDefinition]:
-    """fit (where the method learns) and scores of one combination."""
+def combination_assets(axes: Axes, combination: Combination, tables: tuple[str, ...],
+                       characteristics: tuple[str, ...] = ()) -> list[dg.AssetsDefinition]:
+    """fit (where the method learns) and scores of one combination; ``characteristics``: panels of that kind in the graph."""
     spec = combination.spec
     prefix = ["combinations", spec.name]
     inputs = [*combination.scores.values(), "universe", "daily_panel"]
-    if combination.factors and "fundamentals" in tables:
+    if "fundamentals" in tables and any(OTHER_FACTORS[name].panel == "fundamentals" for name in combination.factors):
         inputs.append("fundamentals")
+    read = {OTHER_FACTORS[name].panel for name in combination.factors}
+    inputs += [f"{panel}_panel" for panel in characteristics if panel in read]
     label = [f"labels/{spec.label.name}"] if spec.looks_back else []
     before = dg.TimeWindowPartitionMapping(start_offset=-_HALF_YEARS_BEFORE, end_offset=-1, allow_nonexistent_upstream_partitions=True)
     assets = []
@@ -33,8 +37,8 @@ def combination_assets(axes: Axes, combination: Combination, tables: tuple[str, 
         @dg.asset(name="fit", key_prefix=prefix, group_name=GROUP, owners=OWNERS, kinds={"lightgbm"}, code_version=CODE_VERSION,
                   partitions_def=axes.half_years, tags={"runs": str(len(combination.runs))},
                   deps=[dg.AssetDep(dg.AssetKey(name.split("/")), partition_mapping=before) for name in (*inputs, *label)],
-                  description=f"{spec.name}: trees that weight the factors of {', '.join(spec.inputs)}, learned on the {spec.window_months} months before "
-                              "the half-year from factors that were out of sample then, early stopping on the most recent part, purged.")
+                  description=f"{spec.name}: trees that weight the factors of {', '.join(spec.inputs)}, learned on the {spec.window_months} months "
+                              "before the half-year from factors that were out of sample then, early stopping on the most recent part, purged.")
         def fit(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
             with running(context):
                 work, period = market.workspace(), period_name(context.partition_key)

@@ -24,12 +24,12 @@ def daily_job(raw: Sequence[str], features: Sequence[str], experiments: Sequence
 
 
 def weekly_job(experiments: Sequence[ExperimentSpec]) -> AssetJob | None:
-    """After the daily run of a week's last session: optimize every portfolio."""
-    keys = [dg.AssetKey(["portfolios", p.name, "weights"]) for e in experiments for p in e.portfolios]
+    """After the daily run of a week's last session: optimize every portfolio and say what changed."""
+    keys = [dg.AssetKey(["portfolios", p.name, name]) for e in experiments for p in e.portfolios for name in ("weights", "changes")]
     if not keys:
         return None
     return dg.define_asset_job("weekly_rebalance", dg.AssetSelection.assets(*keys), executor_def=IN_PROCESS,
-                               description="The week's last session: target weights of every portfolio.")
+                               description="The week's last session: target weights of every portfolio, and what they change.")
 
 
 def retrain_job(experiments: Sequence[ExperimentSpec]) -> AssetJob:
@@ -38,7 +38,7 @@ def retrain_job(experiments: Sequence[ExperimentSpec]) -> AssetJob:
     keys = [key for model in _unique(experiments, "models") for key in training_keys(model.name)]
     keys += [fit_key(combination.name) for combination in _unique(experiments, "combinations") if combination.is_fitted]
     return dg.define_asset_job("half_yearly_retrain", dg.AssetSelection.assets(*keys), executor_def=IN_PROCESS,
-                               description="Training set and checkpoint of every model, and the fit of every combination that learns, for one half-year.")
+                               description="For one half-year: training set and checkpoint of every model, fit of every combination that learns.")
 
 
 def fit_key(combination: str) -> dg.AssetKey:

@@ -20,7 +20,7 @@ from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.combinations.plan import needed_from
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.pages import INDEX
-from alpha_pipeline.pipeline.session import RunPlan, monday
+from alpha_pipeline.pipeline.session import RunPlan, monday, rebalance_session
 from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
@@ -151,13 +151,13 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     """All steps of an experiment, in order."""
     tables = tuple(t for t in ORDER if t in work.source.describe().tables)
     panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else []),
-              *(f"{name}_panel" for name in characteristic_panels((spec,)))]
+              *(f"{name}_panel" for name in characteristic_panels((spec,), work.source.describe()))]
     looking_back = [c.label.name for c in spec.combinations if c.looks_back]
     labels = sorted({f"labels/{name}" for name in (*(model.label.name for model in spec.models), *looking_back)})
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
     starts = needed_from(spec, as_date(plan.start), work.calendar)
     for model in spec.models:
-        for period in periods_between(starts.models[model.name], plan.end):
+        for period in periods_between(starts.models[model.name], plan.end, model.walk.anchors):
             key = half_year_key(period.name)
             assets = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
             steps.append(Step(f"Train {model.name} {period.name}", assets, key, key))
@@ -180,22 +180,25 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
     steps += risk_steps(spec, plan)
-    steps += portfolio_steps(spec.portfolios, plan) + portfolio_steps(spec.variants, plan, attributed=False)
+    steps += portfolio_steps(spec.portfolios, plan, work) + portfolio_steps(spec.variants, plan, work, is_variant=True)
     steps += [study_step(spec, study, plan) for study in spec.studies]
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
     steps.append(Step("Index of experiments", (INDEX,)))
     return steps
 
 
-def portfolio_steps(portfolios: Sequence[PortfolioSpec], plan: RunPlan, *, attributed: bool = True) -> list[Step]:
-    """Rebalances and backtests (with attributions, if asked for) of portfolios; none for a plan without a whole week."""
+def portfolio_steps(portfolios: Sequence[PortfolioSpec], plan: RunPlan, work: Workspace, *, is_variant: bool = False) -> list[Step]:
+    """Rebalances and backtests of portfolios, none for a plan without a whole week; of a variant neither its changes nor its attribution."""
     steps = []
     bounds = {"start": plan.start, "end": plan.end}
-    for portfolio in portfolios if plan.weeks else ():
-        steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
-        backtest = f"portfolios/{portfolio.name}/backtest"
-        results = (backtest, f"portfolios/{portfolio.name}/attribution") if attributed else (backtest,)
-        steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(backtest): bounds}))
+    for portfolio in portfolios:
+        weeks = _weeks(portfolio, plan, work)
+        if not weeks:
+            continue
+        prefix = f"portfolios/{portfolio.name}"
+        weekly, results = (f"{prefix}/weights", f"{prefix}/changes"), (f"{prefix}/backtest", f"{prefix}/attribution")
+        steps.append(Step(f"Rebalance {portfolio.name}", weekly[:1] if is_variant else weekly, weeks[0], weeks[-1]))
+        steps.append(Step(f"Backtest {portfolio.name}", results[:1] if is_variant else results, config={_op(results[0]): bounds}))
     return steps
 
 
@@ -205,9 +208,16 @@ def study_step(spec: ExperimentSpec, study: StudySpec, plan: RunPlan) -> Step:
     return Step(f"Study {study.name}", (name,), config={_op(name): {"start": plan.start, "end": plan.end}})
 
 
+def _weeks(portfolio: PortfolioSpec, plan: RunPlan, work: Workspace) -> list[str]:
+    """The run's weeks; without a first one whose signal date precedes the run's first."""
+    first = plan.weeks[:1]
+    early = [week for week in first if str(rebalance_session(week, work.calendar, portfolio.every_n_sessions) or plan.start) < plan.start]
+    return [week for week in plan.weeks if week not in early]
+
+
 def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
-    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures and returns
-    over the history that the first forecast is made from."""
+    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures
+    and returns over the history that the first forecast is made from."""
     studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
     if not any(portfolio.needs_risk_model for portfolio in spec.all_portfolios()) and not any(name.startswith("risk/") for name in studied):
         return []

@@ -9,6 +9,7 @@ of the rows, sums over rows are not split among threads (``deterministic``), and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,9 @@ def fit_trees(train: Rows, valid: Rows, names: Sequence[str], settings: TreeSett
     booster = lightgbm.train(parameters, data, settings.max_rounds, valid_sets=[held], valid_names=["valid"], feval=evaluate,
                              callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)])
     best = int(np.argmax(curve)) + 1
-    return FittedTrees(booster.model_to_string(num_iteration=best), best, np.array(curve),
+    # the text repeats the parameters, and the number of threads is none of the model's
+    text = re.sub(r"\[num_threads: \d+\]", "[num_threads: 0]", booster.model_to_string(num_iteration=best))
+    return FittedTrees(text, best, np.array(curve),
                        np.asarray(booster.feature_importance("gain", iteration=best), dtype=np.float64))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alpha_pipeline.combination.other_factors import OTHER_FACTORS
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence
 from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
 from alpha_pipeline.factors.factor_test import FactorTestSpec
@@ -28,11 +29,15 @@ class Parts:
     combinations: tuple[CombinationSpec, ...] = ()
 
 
-def characteristic_panels(experiments: tuple[ExperimentSpec, ...]) -> tuple[str, ...]:
-    """Panels of characteristics that the experiments' models and limits read, in the order of ``CHARACTERISTIC_PANELS``. Those of a combination's
-    other factors are not among them: it does without a factor whose panel is not there."""
+def characteristic_panels(experiments: tuple[ExperimentSpec, ...], source: SourceDescription | None = None) -> tuple[str, ...]:
+    """Panels of characteristics that the experiments' models and limits read, in the order of ``CHARACTERISTIC_PANELS``; with a ``source`` also
+    those of their combinations' other factors, as far as it can have them: a combination does without a factor that the market lacks."""
     read = {panel for spec in experiments for model in spec.models for panel in model.panels()}
     read |= {panel_factor(name).panel for spec in experiments for portfolio in spec.all_portfolios() for name in portfolio.panel_factors}
+    if source is not None:
+        factors = {name for spec in experiments for combination in spec.combinations for name in combination.inputs if name in OTHER_FACTORS}
+        offered = {OTHER_FACTORS[name].panel for name in factors} & CHARACTERISTIC_PANELS.keys()
+        read |= {n for n in offered if not panel_lacks(CHARACTERISTIC_PANELS[n], source.tables, source.intraday_minutes, source.missing)}
     return tuple(name for name in CHARACTERISTIC_PANELS if name in read)
 
 

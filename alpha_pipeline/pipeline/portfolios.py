@@ -69,7 +69,7 @@ def rebalance(work: Workspace, spec: PortfolioSpec, weeks: Sequence[str]) -> Ste
     statuses: dict[str, int] = {}
     for week in track(weeks, f"rebalance {spec.name}"):
         before = _previous(work, table, week)
-        session = rebalance_session(week, work.calendar)
+        session = rebalance_session(week, work.calendar, spec.every_n_sessions)
         source = _source(work, panels, spec, session, before)
         if work.store.is_current(table, week, source):
             report.reused.append(week)
@@ -136,7 +136,6 @@ def _optimize_week(
     alpha_S = _spread(panels, factor["symbol"].tolist(), factor["factor"].to_numpy(), np.nan)
     benchmark_S = _benchmark(work, panels, spec.benchmark, key)
     columns = np.flatnonzero(~np.isnan(alpha_S) | (benchmark_S > 0) | (held_S > 0))
-    flags = panels.status.field("flags", at, at + 1)[0, columns]
     if spec.weights_need_risk or spec.panel_factors:
         inputs = load_risk_inputs(work, panels, spec, key, columns, (held_S[columns] > 0) | (benchmark_S[columns] > 0))
         if not spec.weights_need_risk:
@@ -144,12 +143,12 @@ def _optimize_week(
             inputs = RiskInputs(own.styles | inputs.styles, None, own.notes + inputs.notes)
     else:
         inputs = _compact_styles(panels, spec, at, columns)
-    blocked = has_flag(flags, "suspended") | ~has_flag(flags, "has_bar")
+    can_buy, can_sell = tradability(panels, at, columns)
     problem = PortfolioProblem(
         symbols=tuple(panels.axis.symbols[i] for i in columns), alpha=alpha_S[columns], benchmark_weights=benchmark_S[columns],
         current_weights=None if before is None or before.session is None else held_S[columns],
         industry=panels.industry(at, at + 1)[0, columns], styles=inputs.styles,
-        can_buy=~blocked & ~has_flag(flags, "limit_up"), can_sell=~blocked & ~has_flag(flags, "limit_down"), where=f"{spec.name} {key}",
+        can_buy=can_buy, can_sell=can_sell, where=f"{spec.name} {key}",
         risk=inputs.risk,
     )
     result = top_n_portfolio(problem, spec.optimizer) if isinstance(spec.optimizer, TopNSpec) else optimize(problem, spec.optimizer)
@@ -161,6 +160,13 @@ def _optimize_week(
     return frame[keep].reset_index(drop=True), _meta(panels, key, cash, nav, result, inputs.notes)
 
 
+def tradability(panels: MarketPanels, at: int, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) whether names can be bought and sold, as known at the close of row ``at``: suspended and limit names are assumed to stay so."""
+    flags = panels.status.field("flags", at, at + 1)[0, columns]
+    blocked = has_flag(flags, "suspended") | ~has_flag(flags, "has_bar")
+    return ~blocked & ~has_flag(flags, "limit_up"), ~blocked & ~has_flag(flags, "limit_down")
+
+
 def _drifted(panels: MarketPanels, spec: PortfolioSpec, before: WeekState | None, at: int) -> tuple[np.ndarray, float, float]:
     """Holdings (n_symbols,), cash and NAV at the close of row ``at``: the last target was traded on the session after its signal."""
     held_S = np.zeros(len(panels.axis))
@@ -170,21 +176,21 @@ def _drifted(panels: MarketPanels, spec: PortfolioSpec, before: WeekState | None
     # only names that matter: the arithmetic then does not depend on how many stocks have listed since
     matters = (before.held > 0) | (before.target > 0)
     columns = panels.axis.known_columns([s for s, m in zip(before.symbols, matters, strict=True) if m])
-    market = market_prices(panels, start, at + 1, columns)
+    market = market_prices(panels, start, at + 1, columns, spec.trade_price)
     state, _ = advance(PortfolioState(before.held[matters], before.cash, before.nav), market, 0, at - start, before.target[matters],
                        spec.costs, spec.unfilled)  # type: ignore[arg-type]
     held_S[columns] = state.weights
     return held_S, state.cash, state.nav
 
 
-def market_prices(panels: MarketPanels, start: int, stop: int, columns: np.ndarray) -> MarketPrices:
-    """Panel rows [start, stop) of some stocks as the backtest wants them; targets trade at vwap."""
+def market_prices(panels: MarketPanels, start: int, stop: int, columns: np.ndarray, trade_price: str = "vwap") -> MarketPrices:
+    """Panel rows [start, stop) of some stocks as the backtest wants them; targets trade at ``trade_price`` (vwap, open or close)."""
     flags = panels.status.field("flags", start, stop)[:, columns]
     close = panels.daily.field("close", start, stop)[:, columns].astype(np.float64)
-    vwap = panels.daily.field("vwap", start, stop)[:, columns].astype(np.float64)
-    traded = has_flag(flags, "has_bar") & ~has_flag(flags, "suspended") & (vwap > 0)
+    price = panels.daily.field(trade_price, start, stop)[:, columns].astype(np.float64)
+    traded = has_flag(flags, "has_bar") & ~has_flag(flags, "suspended") & (price > 0)
     return MarketPrices(
-        np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"), tuple(panels.axis.symbols[i] for i in columns), close, vwap, traded,
+        np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"), tuple(panels.axis.symbols[i] for i in columns), close, price, traded,
         has_flag(flags, "one_price_up"), has_flag(flags, "one_price_down"),
     )
 

@@ -16,7 +16,7 @@ from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.universe import tradable_next_day
 from alpha_pipeline.pipeline.exposures import HISTORY_DAYS, exposures_of
 from alpha_pipeline.pipeline.workspace import Workspace
-from alpha_pipeline.training.periods import TrainingPlan, period_named
+from alpha_pipeline.training.periods import TrainingPlan
 
 if TYPE_CHECKING:
     from alpha_pipeline.features.windows import Windows
@@ -41,7 +41,7 @@ def panel_names(spec: ModelSpec) -> list[str]:
 
 def training_plan(work: Workspace, spec: ModelSpec, period: str) -> TrainingPlan:
     """Exact sessions of a period: sampled, split and purged."""
-    return spec.walk.plan(period_named(period), work.calendar, min_history=min_history(spec))
+    return spec.walk.plan(spec.walk.period_named(period), work.calendar, min_history=min_history(spec))
 
 
 @dataclass(frozen=True)

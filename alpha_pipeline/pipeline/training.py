@@ -22,7 +22,6 @@ from alpha_pipeline.pipeline.samples import data_history, min_history, network_c
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
 from alpha_pipeline.progress import track
 from alpha_pipeline.store import Manifest
-from alpha_pipeline.training.periods import period_of
 
 if TYPE_CHECKING:
     from alpha_pipeline.training.checkpoint import Checkpoint
@@ -210,7 +209,7 @@ def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) ->
     todo: dict[str, list[tuple[str, str]]] = {}
     checkpoints: dict[str, Checkpoint] = {}
     for key in keys:
-        period = period_of(key).name
+        period = spec.walk.period_of(key).name
         if period not in checkpoints:
             checkpoints[period] = load(work, spec, period)
         source = _score_source(panels, spec, key, checkpoints[period].checkpoint_hash)
@@ -226,13 +225,12 @@ def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) ->
 
 def _is_current(work: Workspace, spec: ModelSpec, key: str, source: str) -> bool:
     """Whether the date's scores, and for a factor unit the factors they belong to, were computed from exactly these inputs."""
-    stored = work.store.manifest(scores_table(spec.name), key)
-    if stored is None or stored.source != source:
+    if not work.store.is_current(scores_table(spec.name), key, source):
         return False
     if network_config(spec).n_factors < 2:
         return True
-    factors = work.store.manifest(factors_table(spec.name), key)
-    return factors is not None and factors.content == stored.meta.get("factors")
+    stored, factors = (work.store.manifest(table(spec.name), key) for table in (scores_table, factors_table))
+    return stored is not None and factors is not None and factors.content == stored.meta.get("factors")
 
 
 def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items: Sequence[tuple[str, str]], checkpoint: Checkpoint, device: str,

@@ -52,6 +52,28 @@ def skipped(data: Any) -> str:
     return data.skip_message
 
 
+class TestOtherRhythm:
+    def test_signal_dates_within_the_week(self):
+        """Every fifth session from 2022-07-01: Friday 2022-07-08, 2022-07-15; after a holiday the days shift."""
+        every = replace(DEMO, name="every", portfolios=(replace(DEMO.portfolios[0], name="every_five", every_n_sessions=5),))
+        repository = build_definitions("demo", [every]).get_repository_def()
+
+        def ask(day: dt.date) -> Any:
+            at = dt.datetime.combine(day, dt.time(19), SHANGHAI)
+            context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+            return repository.get_schedule_def(WEEKLY).evaluate_tick(context)
+
+        days = [dt.date(2023, 6, 5) + dt.timedelta(days=n) for n in range(5)]
+        answers = [ask(day) for day in days]
+        fired = [a for a in answers if a.run_requests]
+        assert requested(fired[-1]) == ["2023-06-05"], "the last session asks for all portfolios"
+        narrow = [a.run_requests[0] for a in fired if a.run_requests[0].asset_selection]
+        assert len(narrow) <= 1
+        for request in narrow:
+            assert {key.to_user_string() for key in request.asset_selection} == {"portfolios/every_five/weights", "portfolios/every_five/changes"}
+        assert len(fired) == 1 + len(narrow)
+
+
 class TestDaily:
     @pytest.mark.parametrize(
         "day",

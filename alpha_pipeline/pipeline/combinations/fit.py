@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alpha_pipeline.combination.lightgbm_weighting import Rows, fit_trees
 from alpha_pipeline.combination.ic_weights import filled
+from alpha_pipeline.combination.lightgbm_weighting import Rows, fit_trees
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import ManifestMismatch, MissingData, NotEnoughData, sentence
 from alpha_pipeline.pipeline.combinations.inputs import Columns, InputReader, LabelReader, input_of
@@ -122,8 +122,9 @@ def load_fit(work: Workspace, combination: Combination, period: str) -> Manifest
     if stored is None:
         raise MissingData(sentence("no fit", where=where, next_step=f"Materialize combinations/{combination.name}/fit for {period} first."))
     for name, expected in (("combination_digest", combination.digest()), ("period", period), ("runs", list(combination.runs))):
-        if stored.meta[name] != expected:
-            raise ManifestMismatch(sentence(f"the stored fit's {name} differs", where=where, got=str(stored.meta[name])[:12], expected=str(expected)[:12],
+        got = stored.meta[name]
+        if got != expected:
+            raise ManifestMismatch(sentence(f"the stored fit's {name} differs", where=where, got=str(got)[:12], expected=str(expected)[:12],
                                             next_step=f"Materialize combinations/{combination.name}/fit for {period} again."))
     return stored
 

@@ -5,19 +5,20 @@ Everything of date *t* is read from tables and panel rows dated *t* or before, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from alpha_pipeline.combination.other_factors import OTHER_FACTORS, OtherFactor
 from alpha_pipeline.errors import MissingData, sentence
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS, absent_fields, lacks
 from alpha_pipeline.features.labels import ForwardReturn, standardize_labels
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.universe import UniverseSpec, tradable_next_day
 from alpha_pipeline.pipeline.combinations.plan import Combination
 from alpha_pipeline.pipeline.risk_exposures import Reports
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.sources.base import SourceDescription
 from alpha_pipeline.store import Manifest
 
 
@@ -43,8 +44,8 @@ class InputReader:
 
     def __init__(self, work: Workspace, panels: MarketPanels, combination: Combination) -> None:
         self.work, self.panels, self.combination = work, panels, combination
-        tables = work.source.describe().tables
-        self.absent = {name: why for name in combination.factors if (why := _absence(OTHER_FACTORS[name], panels, tables))}
+        source = work.source.describe()
+        self.absent = {name: why for name in combination.factors if (why := _absence(OTHER_FACTORS[name], source))}
         self.present = tuple(name for name in combination.factors if name not in self.absent)
         uses_reports = any(OTHER_FACTORS[name].panel == "fundamentals" for name in self.present)
         self._reports = Reports(work, panels) if uses_reports else None
@@ -99,7 +100,8 @@ class InputReader:
     def _unit(self, name: str, table: str, key: str, run: int, scores: Manifest) -> Columns:
         manifest = self.work.store.manifest(table, key)
         if manifest is None or manifest.content != scores.meta["factors"]:
-            raise MissingData(sentence(f"the factors of '{name}' do not belong to its scores of {key}", where=f"combination '{self.combination.name}'",
+            raise MissingData(sentence(f"the factors of '{name}' do not belong to its scores of {key}",
+                                       where=f"combination '{self.combination.name}'",
                                        next_step=f"Materialize {scores.table} for {key} again."))
         prefix = f"f{run}_"
         columns = [c for c in manifest.columns if c.startswith(prefix)]
@@ -163,15 +165,19 @@ class InputReader:
         return self._manifests[table, key]
 
 
-def _absence(factor: OtherFactor, panels: MarketPanels, tables: Sequence[str]) -> str:
-    """Why a market lacks a factor; empty if it has it."""
+def _absence(factor: OtherFactor, source: SourceDescription) -> str:
+    """Why a market lacks a factor; empty if it has it. The source's description decides, not what happens to be stored."""
     if factor.panel == "none":
         return factor.doc
     if factor.panel == "fundamentals":
-        return "" if "fundamentals" in tables else "the source has no fundamentals"
-    if factor.panel == "daily" or (panels.folder / f"{factor.panel}.json").exists():
+        return "" if "fundamentals" in source.tables else "the source has no fundamentals"
+    if factor.panel not in CHARACTERISTIC_PANELS:
         return ""
-    return f"the market has no panel '{factor.panel}'"
+    panel = CHARACTERISTIC_PANELS[factor.panel]
+    lacking = lacks(panel, source.tables, source.intraday_minutes, source.missing)
+    if lacking:
+        return f"the source lacks {', '.join(lacking)}"
+    return "the bars are too long for it" if set(factor.fields) & set(absent_fields(panel, source.intraday_minutes or 0)) else ""
 
 
 class LabelReader:

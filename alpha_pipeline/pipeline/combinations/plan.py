@@ -74,7 +74,8 @@ def resolved(specs: Sequence[CombinationSpec], models: Sequence[ModelSpec]) -> d
     by_model: Mapping[str, ModelSpec] = {m.name: m for m in models}
     found: dict[str, Combination] = {}
     for spec in specs:
-        found[spec.name] = Combination(spec, tuple(by_model[n] for n in spec.inputs if n in by_model), tuple(found[n] for n in spec.inputs if n in found))
+        earlier = tuple(found[name] for name in spec.inputs if name in found)
+        found[spec.name] = Combination(spec, tuple(by_model[name] for name in spec.inputs if name in by_model), earlier)
     return found
 
 
@@ -114,7 +115,7 @@ def scores_from(combination: Combination, calendar: TradingCalendar) -> dt.date:
 
 
 def _model_from(model: ModelSpec, calendar: TradingCalendar) -> dt.date:
-    for period in periods_between(calendar.first, calendar.last):
+    for period in periods_between(calendar.first, calendar.last, model.walk.anchors):
         try:
             model.walk.plan(period, calendar, min_history=min_history(model))
         except (NotEnoughData, MissingData):
