@@ -102,10 +102,12 @@ class TestExamples:
 class TestProperties:
     def test_two_solvers_agree_on_two_hundred_random_instances(self):
         """HiGHS (simplex) and Clarabel (interior point, through cvxpy) share no code after the rows."""
-        limits = {"deviation": 0.12, "floor": 0.7, "industry": 0.08, "size": 0.4, "value": 0.5, "turnover": 0.6}
+        limits = {"deviation": 0.12, "floor": 0.7, "industry": 0.08, "size": 0.4, "value": 0.5, "turnover": 1.4}
         n_optimal = 0
-        for seed in range(200):
-            problem = replace(random_problem(1000 + seed, n=30, first=seed % 4 == 3), industry=np.arange(30) % 5)  # one shape: compiled once
+        market = random_problem(7, n=30)
+        for seed in range(200):  # scores, holdings and restrictions differ; exposures do not, so that the cone program is compiled once
+            problem = replace(random_problem(1000 + seed, n=30, first=seed % 4 == 3), industry=market.industry, styles=market.styles,
+                              benchmark_weights=market.benchmark_weights)
             simplex, interior = (optimize(problem, enhanced(solver, **limits)) for solver in ("highs", "clarabel"))
             assert simplex.status == interior.status, seed
             assert max(simplex.max_violation, interior.max_violation) <= 1e-8, seed
