@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.backtest.execution import UNFILLED
 from alpha_pipeline.backtest.share_orders import ShareRules
+from alpha_pipeline.combination.spec import CombinationSpec
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
 from alpha_pipeline.factors.factor_test import FactorTestSpec
@@ -28,9 +29,11 @@ from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT, TopNSpec
 from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline.risk.panel_factors import is_panel_factor, panel_factor
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
-from alpha_pipeline.risk.styles import STYLES
-from alpha_pipeline.training.periods import WalkForward
+from alpha_pipeline.risk.styles import EXPOSURES
+from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
+
+__all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelSpec", "PortfolioSpec", "SignalSpec", "StudySpec", "replace_field"]
 
 Spec = TypeVar("Spec")
 INDUSTRY = "industry"
@@ -47,8 +50,9 @@ class ModelSpec:
 
     ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
     default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
-    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.STYLES`` and "industry" (dummies): what a neutralized
-    loss and networks that need exposures see of each stock.
+    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.EXPOSURES`` and "industry" (dummies): what a neutralized
+    loss and networks that need exposures see of each stock. ``label_neutral``, of the same names: the winsorized label is regressed on them,
+    date by date with an intercept, before it is standardized; a stock of which one is unknown has no label.
     """
 
     name: str
@@ -62,12 +66,13 @@ class ModelSpec:
     seeds: tuple[int, ...] = (0, 1, 2)
     label_shuffle_seed: int | None = None
     exposures: tuple[str, ...] = ()
+    label_neutral: tuple[str, ...] = ()
 
     def training_digest(self) -> str:
         """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
         tensors = [TENSORS[name] for name in self.tensors]
         return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
-                       self.label_shuffle_seed, self.exposures])
+                       self.label_shuffle_seed, self.exposures, *([self.label_neutral] if self.label_neutral else [])])
 
     def panels(self) -> tuple[str, ...]:
         """Names of the panels its tensors are windows of, each once."""
@@ -80,11 +85,12 @@ class ModelSpec:
                 raise unknown_name("tensor", name, list(TENSORS))
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
-        for name in self.exposures:
-            if name not in (*STYLES, INDUSTRY):
-                raise unknown_name("exposure", name, [*STYLES, INDUSTRY])
-        if len(set(self.exposures)) != len(self.exposures):
-            raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(self.exposures)))
+        for names in (self.exposures, self.label_neutral):
+            for name in names:
+                if name not in (*EXPOSURES, INDUSTRY):
+                    raise unknown_name("exposure", name, [*EXPOSURES, INDUSTRY])
+            if len(set(names)) != len(names):
+                raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(names)))
         if self.training.neutralize and not self.exposures:
             raise InvalidSpec(sentence("the loss is to be neutralized, and the model has no exposures", where=where,
                                        next_step="Name them in 'exposures', e.g. ('size', 'industry')."))
@@ -96,10 +102,10 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class SignalSpec:
-    """A factor to be tested and traded: the ensembled score of a model, or a named baseline.
+    """A factor to be tested and traded: the ensembled score of a model, the score of a combination, or a named baseline.
 
-    ``universe`` is where the score is winsorized, neutralized against industry and log capitalization, and standardized. ``published`` is the
-    model of the published report beside which it is printed (empty: none).
+    ``universe`` is where the score is winsorized, neutralized against industry and log capitalization (not if ``neutral`` is False), and
+    standardized. ``published`` is the model of the published report beside which it is printed (empty: none).
     """
 
     name: str
@@ -107,15 +113,25 @@ class SignalSpec:
     baseline: str = ""
     universe: UniverseSpec = UniverseSpec()
     published: str = ""
+    combination: str = ""
+    neutral: bool = True
 
     def digest(self) -> str:
         """Hash of all that the factor depends on besides the scores."""
-        return digest([self.model, self.baseline, self.universe])
+        return digest([self.model, self.baseline, self.universe, *([self.combination] if self.combination else []),
+                       *([] if self.neutral else ["not neutral"])])
 
-    def validate(self, models: tuple[str, ...]) -> None:
-        if bool(self.model) == bool(self.baseline):
-            raise InvalidSpec(sentence("a signal comes from either a model or a baseline", where=f"signal '{self.name}'",
-                                       got=f"model '{self.model}', baseline '{self.baseline}'"))
+    @property
+    def scores_table(self) -> str:
+        """Table and asset of the score; empty for a baseline."""
+        return f"models/{self.model}/scores" if self.model else f"combinations/{self.combination}/scores" if self.combination else ""
+
+    def validate(self, models: tuple[str, ...], combinations: tuple[str, ...] = ()) -> None:
+        if sum(map(bool, (self.model, self.baseline, self.combination))) != 1:
+            raise InvalidSpec(sentence("a signal comes from either a model or a baseline or a combination", where=f"signal '{self.name}'",
+                                       got=f"model '{self.model}', baseline '{self.baseline}', combination '{self.combination}'"))
+        if self.combination and self.combination not in combinations:
+            raise unknown_name("combination", self.combination, list(combinations))
         if self.model and self.model not in models:
             raise unknown_name("model", self.model, list(models))
         if self.baseline and self.baseline not in BASELINES:
@@ -262,7 +278,8 @@ class ExperimentSpec:
 
     ``start`` and ``end`` bound the out-of-sample dates and are clipped to the market. ``comparisons`` are signals shown beside the models'
     on the same dates. ``test_universes`` are "all" or index codes.
-    ``studies`` add sections of their own to the report.
+    ``studies`` add sections of their own to the report. ``combinations`` are in order: each may use those before it. ``variants`` are portfolios
+    that studies compare: made and backtested like the others, without a section, a row or an attribution of their own.
     """
 
     name: str
@@ -279,6 +296,8 @@ class ExperimentSpec:
     test_universes: tuple[str, ...] = ("all",)
     tags: tuple[str, ...] = field(default=())
     studies: tuple[StudySpec, ...] = ()
+    combinations: tuple[CombinationSpec, ...] = ()
+    variants: tuple[PortfolioSpec, ...] = ()
 
     def validate(self) -> ExperimentSpec:
         """Self, after checking every part and the links between them; raises with a sentence otherwise."""
@@ -286,16 +305,26 @@ class ExperimentSpec:
             raise InvalidSpec(sentence("start is after end", where=f"experiment '{self.name}'", got=f"{self.start} … {self.end}"))
         models = tuple(m.name for m in self.models)
         signals = tuple(s.name for s in self.all_signals())
-        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.portfolios)),
-                            ("study", tuple(s.name for s in self.studies))):
+        for kind, names in (("model", models), ("signal", signals), ("portfolio", tuple(p.name for p in self.all_portfolios())),
+                            ("study", tuple(s.name for s in self.studies)),
+                            ("model or combination", (*models, *(c.name for c in self.combinations)))):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise InvalidSpec(sentence(f"{kind} '{twice[0]}' is named twice", where=f"experiment '{self.name}'"))
         for model in self.models:
             model.validate()
+            if model.walk.anchors != self.anchors:
+                raise InvalidSpec(sentence("the models count their half-years from different days", where=f"experiment '{self.name}'",
+                                           got=f"{model.name}: {model.walk.anchors}", expected=f"{self.models[0].name}: {self.anchors}"))
+        combinations = tuple(c.name for c in self.combinations)
+        for at, combination in enumerate(self.combinations):
+            combination.validate({m.name: m.seeds for m in self.models}, combinations[:at])
+            if combination.is_fitted and self.anchors != CALENDAR_HALVES:
+                raise InvalidSpec(sentence("a weighting is fitted for calendar half-years, its models count theirs from other days",
+                                           where=f"combination '{combination.name}'", got=str(self.anchors), expected=str(CALENDAR_HALVES)))
         for signal in self.all_signals():
-            signal.validate(models)
-        for portfolio in self.portfolios:
+            signal.validate(models, combinations)
+        for portfolio in self.all_portfolios():
             portfolio.validate(signals)
         for study in self.studies:
             study.validate()
@@ -304,9 +333,18 @@ class ExperimentSpec:
                 raise unknown_name("universe", universe, list(UNIVERSE_NAMES))
         return self
 
+    @property
+    def anchors(self) -> Anchors:
+        """(month, day) on which the half-years of its models start."""
+        return self.models[0].walk.anchors if self.models else CALENDAR_HALVES
+
     def all_signals(self) -> tuple[SignalSpec, ...]:
         """Signals of the models, then comparisons."""
         return (*self.signals, *self.comparisons)
+
+    def all_portfolios(self) -> tuple[PortfolioSpec, ...]:
+        """Portfolios of the report, then variants."""
+        return (*self.portfolios, *self.variants)
 
     def digest(self) -> str:
         """Hash of the whole experiment."""

@@ -282,6 +282,11 @@ def _weeks(work: Workspace, asset: str) -> Prints:
     return prints
 
 
+def _fits(work: Workspace, asset: str) -> Prints:
+    names = {name.rsplit("/", 1)[-1]: name for name in work.store.bundles(f"{asset}/")}
+    return {period: Print(_half_year_start(period), manifest_print(work.store.bundle(name))) for period, name in names.items()}
+
+
 def _bundle(work: Workspace, asset: str) -> Prints:
     return {"bundle": Print("", manifest_print(work.store.bundle(asset)))}
 
@@ -292,9 +297,10 @@ _KINDS: tuple[tuple[str, Callable[[Workspace, str], Prints]], ...] = (
     (r"risk/(?:exposures|factor_returns|specific_returns|covariance|specific)", _table_prints),
     (r"models/\w+/training_set", _training_set),
     (r"models/\w+/checkpoint", _checkpoint),
-    (r"models/\w+/scores|signals/\w+/factor", _table_prints),
+    (r"(?:models|combinations)/\w+/scores|signals/\w+/factor", _table_prints),
+    (r"combinations/\w+/fit", _fits),
     (r"portfolios/\w+/(?:weights|changes)", _weeks),
-    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|reports/\w+", _bundle),
+    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|studies/\w+/\w+|reports/\w+", _bundle),
 )
 
 

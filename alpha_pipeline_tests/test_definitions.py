@@ -19,13 +19,15 @@ from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments import EXPERIMENTS
 from alpha_pipeline.experiments.demo import DEMO
 from alpha_pipeline.market.schema import TABLES
+from alpha_pipeline_tests.conftest import TINY
 from alpha_pipeline_tests.helpers_process import facts_of_another_process
 
 SNAPSHOT = Path(__file__).parent / "golden" / "asset_graph.json"
 UPDATE = "python -m alpha_pipeline_tests.test_definitions"
 
 # The method from left to right; an asset depends on its own group and on those before it.
-GROUPS = ("market", "features", "risk", "training", "scores", "factors", "factor_tests", "portfolios", "backtests", "attribution", "reports")
+GROUPS = ("market", "features", "risk", "training", "scores", "combinations", "factors",
+          "factor_tests", "portfolios", "backtests", "attribution", "reports")
 
 
 def graph_of(market: str, experiments: list[ExperimentSpec] | None = None) -> dg.AssetGraph:
@@ -129,7 +131,18 @@ class TestEveryAsset:
                 )
 
     def test_every_group_is_used(self, graph):
-        assert {node.group_name for node in graph.asset_nodes} == set(GROUPS)
+        nodes = [*graph.asset_nodes, *graph_of("ci", [TINY]).asset_nodes]
+        assert {node.group_name for node in nodes} == set(GROUPS)
+
+    def test_a_combination_stands_between_its_inputs_and_its_signal(self):
+        found = snapshot(graph_of("ci", [TINY]))
+        assert found["combinations/tiny_trees/fit"]["partitions"] == "half_year"
+        assert {"labels/r10", "daily_panel", "fundamentals"} <= set(found["combinations/tiny_trees/fit"]["depends_on"])
+        assert "combinations/tiny_trees/fit" in found["combinations/tiny_trees/scores"]["depends_on"]
+        assert {"models/tiny/scores", "combinations/tiny_trees/scores"} <= set(found["combinations/tiny_combined/scores"]["depends_on"])
+        assert "combinations/tiny_combined/scores" in found["signals/tiny_combined/factor"]["depends_on"]
+        daily = build_definitions("ci", [TINY]).get_repository_def().get_job("daily").asset_layer.selected_asset_keys
+        assert dg.AssetKey(["combinations", "tiny_combined", "scores"]) in daily
 
     def test_training_runs_in_the_pool_of_the_accelerator(self, graph):
         for node in graph.asset_nodes:

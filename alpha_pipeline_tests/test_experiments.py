@@ -14,11 +14,11 @@ import alpha_pipeline.experiment as experiment_module
 from alpha_pipeline.backtest.costs import DatedCosts
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, MissingData, UnknownName
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
 from alpha_pipeline.experiments import EXPERIMENTS, experiment
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, GRU_DAILY, LINEAR_BLEND, MULTIFREQ, ORACLE, enhanced, signal_of
-from alpha_pipeline.experiments.select import carried, for_source, missing_for, shared_parts
+from alpha_pipeline.experiments.select import carried, characteristic_panels, for_source, missing_for, shared_parts
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.schema import TABLES
@@ -70,9 +70,15 @@ OTHER: dict[str, Any] = {
     "return_entry": "next_vwap",
     "test_universes": ("all",),
     "tags": ("a tag",),
+    "combinations": (CombinationSpec("equal", "equal", ("size",)),),
+    "method": "max_icir",
+    "inputs": ("size", "value"),
+    "runs": (0, 1),
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
+    "label_neutral": ("size", "momentum_10d"),
     "panel": "intraday_15m",
+    "anchors": ((1, 31), (7, 31)),
     "fields": ("open", "close"),
     "scale": "mean",
 }
@@ -166,6 +172,10 @@ class TestDigests:
         for name, spec in variants(DEMO_MODEL):
             assert (spec.training_digest() == base) == (name in MODEL_LABELS), name
 
+    def test_a_model_without_a_neutral_label_keeps_its_digest(self):
+        """Frozen before the setting existed: old checkpoints stay valid."""
+        assert DEMO_MODEL.training_digest() == "7d3c7d3b954de7e38fc40859a5a5a355"
+
     def test_every_setting_of_a_tensor_changes_it_too(self, monkeypatch):
         base = DEMO_MODEL.training_digest()
         for name, tensor in variants(TENSORS["daily"]):
@@ -182,6 +192,11 @@ class TestDigests:
         assert replace(portfolio, costs=DatedCosts()).digest() != portfolio.digest()  # type: ignore[arg-type]
         assert portfolio.backtest_digest() == portfolio.digest() == digest(
             [portfolio.signal, portfolio.optimizer, portfolio.costs, portfolio.unfilled]), "hashes of before these settings existed hold"
+
+    def test_every_setting_of_a_combination_changes_its_digest_or_is_its_name(self):
+        combination = CombinationSpec("c", "lightgbm", ("size",))
+        for name, spec in variants(combination):
+            assert (spec.digest() == combination.digest()) == (name == "name"), name
 
     def test_every_setting_of_a_signal_changes_its_digest(self):
         for base in (DEMO.signals[0], LINEAR_BLEND):
@@ -305,6 +320,18 @@ class TestErrors:
                 InvalidSpec,
                 "signal 'both': a signal comes from either a model or a baseline",
             ),
+            (
+                {"signals": (SignalSpec("both", model="demo_incremental", combination="c"),)},
+                InvalidSpec,
+                "a signal comes from either a model or a baseline or a combination",
+            ),
+            ({"signals": (SignalSpec("s", combination="c"),)}, UnknownName, "unknown combination 'c'"),
+            (
+                {"combinations": (CombinationSpec("demo_incremental", "equal", ("size",)),)},
+                InvalidSpec,
+                "model or combination 'demo_incremental' is named twice",
+            ),
+            ({"combinations": (CombinationSpec("c", "equal", ("b",)),)}, UnknownName, "unknown input of combination 'c' 'b'"),
             ({"signals": (SignalSpec("none"),)}, InvalidSpec, "signal 'none': a signal comes from either a model or a baseline"),
             ({"signals": (SignalSpec("s", model="demo_incrementl"),)}, UnknownName, "unknown model 'demo_incrementl'"),
             ({"signals": (SignalSpec("s", baseline="oracel"),)}, UnknownName, "unknown baseline 'oracel'.*Did you mean 'oracle'"),
@@ -336,6 +363,15 @@ class TestSelect:
         assert missing_for(MULTIFREQ, self.without("intraday_bars", "index_weights")) == ["intraday_bars", "index_weights"]
         assert missing_for(EXPERIMENTS["multifreq_daily"], self.without("intraday_bars")) == []
         assert missing_for(MULTIFREQ, self.without("fundamentals")) == []
+
+    def test_panels_of_a_combinations_other_factors_are_wanted_where_the_source_can_have_them(self):
+        flow = CombinationSpec("c", "premium", ("size", "closing_volume_share", "large_order_share"))
+        spec = replace(DEMO, combinations=(flow,))
+        assert characteristic_panels((spec,)) == ()
+        assert characteristic_panels((spec,), SIMULATED) == ("mschars", "l2chars")
+        poorer = replace(REAL, missing={"intraday_bars.trade_count": "not sold"})
+        assert characteristic_panels((spec,), poorer) == ("mschars",)
+        assert characteristic_panels((spec,), self.without("intraday_bars")) == ()
 
     def test_running_it_anyway_is_a_sentence_with_the_sources_reasons(self):
         source = self.without("intraday_bars", intraday_bars="the vendor sells them apart")

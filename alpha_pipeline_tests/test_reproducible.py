@@ -31,7 +31,7 @@ PERIOD = "2023H2"
 BEFORE_PERIOD = "2023-06-30"
 LIVE_END = "2023-07-14"  # two weeks, the second of which starts from the holdings the first one left
 DAILY_RUN = (*ORDER, "universe", "daily_panel", "intraday_15m_panel", f"labels/{TINY_MODEL.label.name}", *RISK_ASSETS, "models/tiny/scores",
-             *(f"signals/{signal.name}/factor" for signal in TINY.all_signals()))
+             *(f"combinations/{c.name}/scores" for c in TINY.combinations), *(f"signals/{signal.name}/factor" for signal in TINY.all_signals()))
 # the second portfolio has a tracking-error limit
 WEIGHTS = tuple(f"portfolios/{portfolio.name}/{name}" for portfolio in TINY.portfolios for name in ("weights", "changes"))
 
@@ -47,7 +47,7 @@ def live(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     key = half_year_key(PERIOD)
     plan = plan_run(TINY, work.calendar, end=LIVE_END)
     week_ends = dict(zip(work.calendar.week_ends(plan.start, plan.end).astype(str).tolist(), plan.weeks, strict=True))
-    steps = [Step("Train", ("models/tiny/training_set", "models/tiny/checkpoint"), key, key)]
+    steps = [Step("Train", ("models/tiny/training_set", "models/tiny/checkpoint", "combinations/tiny_trees/fit"), key, key)]
     for day in plan.scored:
         steps.append(Step(f"Close of {day}", DAILY_RUN, day, day))
         if day in week_ends:
@@ -60,7 +60,8 @@ def live(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 class TestLiveAndBackfill:
     """Single partitions, in the order of the days, against range runs over the whole history."""
 
-    @pytest.mark.parametrize("asset", [*DAILY_RUN, "models/tiny/training_set", "models/tiny/checkpoint"])
+    @pytest.mark.parametrize("asset", [*DAILY_RUN, "models/tiny/training_set", "models/tiny/checkpoint",
+                                       "combinations/tiny_trees/fit"])
     def test_days_run_alone_equal_the_range_run(self, ci_run, live, asset):
         long, alone = up_to(fingerprints(ci_run.work, asset), LIVE_END), fingerprints(live, asset)
         assert max(found.dated for found in alone.values()) in (LIVE_END, "2023-07-01")

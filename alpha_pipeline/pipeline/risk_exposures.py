@@ -32,7 +32,7 @@ def make_exposures(work: Workspace, keys: Sequence[str]) -> StepReport:
     """
     report = StepReport()
     panels = work.panels
-    reports = _Reports(work, panels) if "fundamentals" in work.source.describe().tables else None
+    reports = Reports(work, panels) if "fundamentals" in work.source.describe().tables else None
     stale: list[tuple[int, str, str]] = []
     for key in sorted(keys):
         at = panels.daily.index(key)
@@ -51,7 +51,7 @@ def make_exposures(work: Workspace, keys: Sequence[str]) -> StepReport:
     return report
 
 
-def _source(panels: MarketPanels, at: int, reports: _Reports | None) -> str:
+def _source(panels: MarketPanels, at: int, reports: Reports | None) -> str:
     rows = slice(max(0, at - HISTORY_SESSIONS), at + 1)
     parts = [row.checksum for panel in (panels.daily, panels.status) for row in panel.rows[rows]]
     return combine([CODE_VERSION, *parts, *(reports.contents(panels.daily.dates[at]) if reports else ["no reports"])])
@@ -102,7 +102,7 @@ def _cap(panels: MarketPanels, start: int, stop: int) -> np.ndarray:
 
 
 def _exposures(
-    panels: MarketPanels, at: int, window: _Window, reports: _Reports | None, report: StepReport
+    panels: MarketPanels, at: int, window: _Window, reports: Reports | None, report: StepReport
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     key = panels.daily.dates[at]
     cap_all = _cap(panels, at, at + 1)[0]
@@ -135,7 +135,7 @@ def _frame(key: str, symbols: list[str], industry: np.ndarray, cap: np.ndarray, 
     })
 
 
-class _Reports:
+class Reports:
     """The ``fundamentals`` of a market in order of publication, each partition read once; dates must be asked for in rising order.
 
     A date depends on what was published within ``HISTORY_DAYS`` before it, so a single date reads that much and a range reads one pass.

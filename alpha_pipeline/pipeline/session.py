@@ -30,7 +30,7 @@ class RunPlan:
 
 
 def plan_run(spec: ExperimentSpec, calendar: TradingCalendar, start: str | None = None, end: str | None = None) -> RunPlan:
-    """Sessions, half-years and weeks of a run; the experiment's dates are clipped to the market's.
+    """Sessions, half-years and weeks of a run; the experiment's dates are clipped to the market's. Half-years start where its models' do.
 
     ``weeks`` are Mondays of weeks whose last session lies inside the run. Raises :class:`NotEnoughData` when nothing is left.
     """
@@ -44,7 +44,7 @@ def plan_run(spec: ExperimentSpec, calendar: TradingCalendar, start: str | None 
         ))
     periods: dict[str, Period] = {}
     for day in scored:
-        period = period_of(as_date(day))
+        period = period_of(as_date(day), spec.anchors)
         periods.setdefault(period.name, period)
     return RunPlan(
         tuple(str(d) for d in calendar.between(calendar.first, as_date(scored[-1]))), tuple(str(d) for d in scored), tuple(periods.values()),

@@ -1,6 +1,7 @@
 """The shape in which a published research report's tables are kept, so that they can be printed beside ours.
 
 Values live with the experiment that reproduces them (``alpha_pipeline.experiments``); here are only the types and the look-ups.
+A column that a report does not print is NaN, and a table of a shape of its own is a frame beside the report (see ``published_multimodel``).
 Everything is as printed: decimals of returns keep the digits of the report (``0.0930`` is 9.30%), turnover is two-sided unless a
 field says otherwise, and a figure that a report prints twice carries both numbers. A number that the report itself contradicts
 is a :class:`KnownSlip`: it is marked where it is shown and never used as a target.
@@ -32,7 +33,10 @@ class PublishedFactorTest:
 
 @dataclass(frozen=True)
 class PublishedPortfolio:
-    """One row of a portfolio table: a benchmark at a limit on two-sided turnover per rebalance, with its yearly returns."""
+    """One row of a portfolio table: a benchmark at a limit on two-sided turnover per rebalance, with its yearly returns.
+
+    ``model`` is set where a report compares models at one limit.
+    """
 
     figures: tuple[int, ...]
     benchmark: str
@@ -50,11 +54,12 @@ class PublishedPortfolio:
     mean_turnover_two_sided: float
     yearly_figures: tuple[int, ...]
     yearly_return: tuple[tuple[int, float], ...]
+    model: str = ""
 
     @property
     def key(self) -> str:
         """The name under which a portfolio of ours refers to this row: ``000300.SH@30`` for a limit of 30%."""
-        return published_key(self.benchmark, self.turnover_limit)
+        return published_key(self.benchmark, self.turnover_limit, self.model)
 
 
 @dataclass(frozen=True)
@@ -91,19 +96,25 @@ class PublishedCorrelation:
 
 @dataclass(frozen=True)
 class KnownSlip:
-    """A place where the report contradicts its own tables. ``rows`` are the keys of the rows to which the footnote belongs."""
+    """A place where the report contradicts its own tables, or prints one number in the place of another.
+
+    ``rows`` are the keys of the rows to which the footnote belongs; ``against`` says whose numbers speak against it, ``shown`` what stands in
+    our copy of the table.
+    """
 
     key: str
     where: str
     printed: str
     tables_say: str
     rows: tuple[str, ...]
+    shown: str = "The tables are shown here."
+    against: str = "its own tables say"
 
     @property
     def footnote(self) -> str:
         return (
-            f"Known slip in the published report: {self.where} prints {self.printed}; its own tables say {self.tables_say}. "
-            "The tables are shown here."
+            f"Known slip in the published report: {self.where} prints {self.printed}; {self.against} {self.tables_say}. "
+            f"{self.shown}"
         )
 
 
@@ -111,7 +122,8 @@ class KnownSlip:
 class PublishedReport:
     """All tables of one published report.
 
-    ``models`` and ``universes`` hold (identifier, English name, name as printed) in the report's order.
+    ``n_seeds`` is 0 where the report does not say how many. ``models`` and ``universes`` hold (identifier, English name, name as printed) in the
+    report's order.
     """
 
     system: str
@@ -155,10 +167,10 @@ class PublishedReport:
         return held | ({self.correlation.figure} if self.correlation else set())
 
 
-def published_key(benchmark: str, turnover_limit: float) -> str:
+def published_key(benchmark: str, turnover_limit: float, model: str = "") -> str:
     """Name of a published portfolio row; the limit is two-sided turnover per rebalance, a decimal.
 
-    >>> published_key("000300.SH", 0.30)
-    '000300.SH@30'
+    >>> published_key("000300.SH", 0.30), published_key("000905.SH", 0.30, "alphanet_v2")
+    ('000300.SH@30', 'alphanet_v2/000905.SH@30')
     """
-    return f"{benchmark}@{round(turnover_limit * 100)}"
+    return f"{model}/" * bool(model) + f"{benchmark}@{round(turnover_limit * 100)}"
