@@ -201,10 +201,10 @@ def _relaxed(
                 sentence(f"infeasible: {needs}", where=problem.where, next_step="Loosen it, or set on_infeasible='relax'.")
             )
         solution = _solve(relaxed, spec.solver)
-        if not spec.needs_cone and spec.solver != "highs":
+        missed = solution.weights is None or _kept(problem, spec, relaxed, before + gave_way, solution) is None
+        if missed and not spec.needs_cone and spec.solver != "highs":
             # The least relaxation leaves no interior: a simplex ends there, an interior-point solver may not.
-            if solution.weights is None or _kept(problem, spec, relaxed, before + gave_way, solution) is None:
-                solution = replace(solve_highs(relaxed), note=f"{spec.solver} stopped at the least relaxation: solved by highs")
+            solution = replace(solve_highs(relaxed), note=f"{spec.solver} stopped at the least relaxation: solved by highs")
         if solution.weights is None:
             continue
         if not spec.needs_cone or _kept(problem, spec, relaxed, before + gave_way, solution) is not None:

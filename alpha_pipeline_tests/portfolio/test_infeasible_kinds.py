@@ -95,7 +95,8 @@ class TestExamples:
         """A position of 50 % cannot hold 80 % in constituents, whatever can be traded and whatever is to be relaxed."""
         limits = (FullyInvested(0.5), LongOnly(), ConstituentFloor(0.8), *([ANY] if cone else []))
         wrong = EnhancedIndexSpec("000300.SH", limits, solver="clarabel" if cone else "highs", on_infeasible=on_infeasible)
-        with pytest.raises(Infeasible, match=r"contradict each other even if every name could be traded .got missed at best: constituent_floor by 0.3"):
+        message = r"contradict each other even if every name could be traded .got missed at best: constituent_floor by 0.3"
+        with pytest.raises(Infeasible, match=message):
             optimize(with_model(hand_problem([0.0, 1.0], [0.5, 0.5])), wrong)
 
 
