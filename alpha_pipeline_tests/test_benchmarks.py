@@ -19,6 +19,7 @@ from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
 from benchmarks import (
     alphanet,
+    characteristics,
     ensemble,
     factor_tests,
     linear_factors,
@@ -67,6 +68,14 @@ class TestExamples:
         section = next(s for s in run_all.SECTIONS if s.key == "factor_tests")
         output = capsys.readouterr().out
         assert all(bar.figure(output) > 0 for bar in section.bars)
+
+    def test_characteristics(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = characteristics.measure(30, 15, 20, 1)
+        assert found["difference"] < 1e-9
+        assert characteristics.seconds_of_row(20, 30) > 0
+        characteristics.main(["--stocks", "5000", "--minutes", "30", "--peer-stocks", "12"])
+        section = next(s for s in run_all.SECTIONS if s.key == "characteristics")
+        assert all("| " in bar.row(capsys.readouterr().out) for bar in section.bars[:1])
 
     def test_windows(self, capsys: pytest.CaptureFixture[str]) -> None:
         windows.measure(DAILY, 45, 60, 1)

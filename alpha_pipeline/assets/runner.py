@@ -159,8 +159,8 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     for model in spec.models:
         for period in periods_between(starts.models[model.name], plan.end, model.walk.anchors):
             key = half_year_key(period.name)
-            assets = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
-            steps.append(Step(f"Train {model.name} {period.name}", assets, key, key))
+            trained = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
+            steps.append(Step(f"Train {model.name} {period.name}", trained, key, key))
     signals = [f"signals/{signal.name}/factor" for signal in spec.all_signals()]
     scores = {model.name: f"models/{model.name}/scores" for model in spec.models}
     if spec.combinations:
@@ -196,9 +196,10 @@ def portfolio_steps(portfolios: Sequence[PortfolioSpec], plan: RunPlan, work: Wo
         if not weeks:
             continue
         prefix = f"portfolios/{portfolio.name}"
-        weekly, results = (f"{prefix}/weights", f"{prefix}/changes"), (f"{prefix}/backtest", f"{prefix}/attribution")
-        steps.append(Step(f"Rebalance {portfolio.name}", weekly[:1] if is_variant else weekly, weeks[0], weeks[-1]))
-        steps.append(Step(f"Backtest {portfolio.name}", results[:1] if is_variant else results, config={_op(results[0]): bounds}))
+        weekly: tuple[str, ...] = (f"{prefix}/weights",) if is_variant else (f"{prefix}/weights", f"{prefix}/changes")
+        results: tuple[str, ...] = (f"{prefix}/backtest",) if is_variant else (f"{prefix}/backtest", f"{prefix}/attribution")
+        steps.append(Step(f"Rebalance {portfolio.name}", weekly, weeks[0], weeks[-1]))
+        steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
     return steps
 
 

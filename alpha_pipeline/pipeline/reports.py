@@ -139,7 +139,7 @@ def _robustness(work: Workspace, portfolios: Mapping[str, PortfolioReport]) -> l
     for name in portfolios:
         deflated = deflated_sharpe(work, name)
         found[name] = Robustness(read_backtest(work, name)[1], deflated.probability, deflated.n_trials)
-    first = {p.benchmark: name for name, p in reversed(portfolios.items())}
+    first = {p.benchmark: name for name, p in reversed(list(portfolios.items()))}
     return [robustness_section(found, tuple(name for name in portfolios if name in first.values()))]
 
 

@@ -167,7 +167,7 @@ class TestErrors:
         key = built.calendar.keys()[0]
         copy_until(built, tmp_path / "bare", tuple(TABLES), key, with_panels=False)
         bare = Workspace(built.market, str(tmp_path / "bare"), built.source)
-        with pytest.raises(MissingData, match="panel 'status' has no row"):
+        with pytest.raises(MissingData, match="is not in panel 'status'"):
             panels.extend_characteristics(bare, [key], "mschars")
 
     def test_sessions_cannot_be_skipped(self, built: Workspace) -> None:

@@ -109,7 +109,8 @@ class Bars:
 
     def take(self, rows: npt.NDArray[np.int64]) -> Bars:
         """The bars of some of the rows."""
-        return replace(self, **{f.name: v[rows] for f in fields(self) if isinstance(v := getattr(self, f.name), np.ndarray)})
+        taken = {f.name: v[rows] for f in fields(self) if isinstance(v := getattr(self, f.name), np.ndarray)}
+        return replace(self, **taken)  # type: ignore[arg-type]
 
     # ------------------------------------------------ quantities that several characteristics share, each computed once
 
