@@ -27,7 +27,7 @@ UPDATE = "python -m alpha_pipeline_tests.test_definitions"
 
 # The method from left to right; an asset depends on its own group and on those before it.
 GROUPS = ("market", "features", "risk", "training", "scores", "combinations", "factors",
-          "factor_tests", "portfolios", "backtests", "attribution", "reports")
+          "factor_tests", "portfolios", "backtests", "attribution", "studies", "reports")
 
 
 def graph_of(market: str, experiments: list[ExperimentSpec] | None = None) -> dg.AssetGraph:

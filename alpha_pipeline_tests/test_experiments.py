@@ -31,8 +31,8 @@ from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import LOSS_NAMES, TrainingSpec
 from alpha_pipeline_tests.helpers_process import facts_of_another_process
 
-SIMULATED = SourceDescription("simulated", True, "a simulated market", tuple(TABLES), intraday_minutes=15)
-REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intraday_minutes=15)
+SIMULATED = SourceDescription("simulated", True, "a simulated market", tuple(TABLES), intraday_minutes=5)
+REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intraday_minutes=5)
 
 # Fields that name a thing and decide nothing: two models that differ in them alone share checkpoints, two portfolios the weights.
 MODEL_LABELS = {"name"}
@@ -43,6 +43,7 @@ PORTFOLIO_RESULTS = {"attribution", "mode", "capital", "benchmark_level"}
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
     "studies": (StudySpec("a_study", "any"),),
+    "variants": (replace(DEMO.portfolios[0], name="a_variant"),),
     "network": "gru_mixed",
     "tensors": ("daily",),
     "settings": (("hidden", 16),),
@@ -77,6 +78,7 @@ OTHER: dict[str, Any] = {
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
     "label_neutral": ("size", "momentum_10d"),
+    "variants": (PortfolioSpec("a_variant", "linear_blend", EnhancedIndexSpec(CSI500, (FullyInvested(), LongOnly()))),),
     "panel": "intraday_15m",
     "anchors": ((1, 31), (7, 31)),
     "fields": ("open", "close"),

@@ -27,8 +27,8 @@ def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
         *(study_name(spec.name, s.name).split("/") for s in spec.studies),
     ]
 
-    complete = dg.AssetCheckSpec("report_complete", asset=["reports", spec.name], description="Every table and figure of the published report is on "
-                                 "the page and has content (warning otherwise). Parts of a system are not checked.")
+    complete = dg.AssetCheckSpec("report_complete", asset=["reports", spec.name], description="Every table and figure of the published report "
+                                 "is on the page and has content (warning otherwise). Parts of a system are not checked.")
 
     @dg.asset(name=spec.name, key_prefix="reports", check_specs=[complete], group_name="reports", owners=OWNERS, kinds={"html"}, code_version=CODE_VERSION,
               deps=[*(dg.AssetKey(key) for key in upstream), *(weekly(["portfolios", p.name, "changes"]) for p in spec.portfolios[:1])],

@@ -196,9 +196,10 @@ def portfolio_steps(portfolios: Sequence[PortfolioSpec], plan: RunPlan, work: Wo
         if not weeks:
             continue
         prefix = f"portfolios/{portfolio.name}"
-        weekly, results = (f"{prefix}/weights", f"{prefix}/changes"), (f"{prefix}/backtest", f"{prefix}/attribution")
-        steps.append(Step(f"Rebalance {portfolio.name}", weekly[:1] if is_variant else weekly, weeks[0], weeks[-1]))
-        steps.append(Step(f"Backtest {portfolio.name}", results[:1] if is_variant else results, config={_op(results[0]): bounds}))
+        weekly: tuple[str, ...] = (f"{prefix}/weights",) if is_variant else (f"{prefix}/weights", f"{prefix}/changes")
+        results: tuple[str, ...] = (f"{prefix}/backtest",) if is_variant else (f"{prefix}/backtest", f"{prefix}/attribution")
+        steps.append(Step(f"Rebalance {portfolio.name}", weekly, weeks[0], weeks[-1]))
+        steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
     return steps
 
 

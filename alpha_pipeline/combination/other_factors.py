@@ -78,7 +78,7 @@ def window_mean(values_DS: FloatArray) -> FloatArray:
 
 
 def _nothing(*_: FloatArray) -> FloatArray:
-    raise AssertionError("a factor that no market has is never computed")
+    raise AssertionError("made elsewhere (sue: earnings.py), or had by no market")
 
 
 def book_to_price(book_equity: FloatArray, net_profit_ttm: FloatArray, total_cap: FloatArray) -> FloatArray:
@@ -99,7 +99,7 @@ OTHER_FACTORS: Mapping[str, OtherFactor] = {
     "reversal": OtherFactor("daily", MONTH + 1, ("close",), past_return, "minus the 20-session return"),
     "volatility": OtherFactor("daily", MONTH + 1, ("close",), return_volatility, "standard deviation of 20 daily returns"),
     "profitability": OtherFactor("fundamentals", 1, (), return_on_equity, "net profit of twelve months / book"),
-    "sue": OtherFactor("none", 1, (), _nothing, "surprise in earnings: needs quarterly profits"),
+    "sue": OtherFactor("fundamentals", 1, (), _nothing, "year-on-year change of the quarter's profit / its standard deviation over 8 quarters"),
     "analyst": OtherFactor("none", 1, (), _nothing, "analysts' recommendations: no source has them"),
     "closing_volume_share": OtherFactor("mschars", MONTH, ("closing_volume_share",), window_mean, "volume share after 14:30, mean of 20 sessions"),
     "buy_intention_share": OtherFactor("l2chars", MONTH, ("opening_net_buying",), window_mean, "net active buying after the open, share of amount"),

@@ -53,19 +53,20 @@ def weekly_row(weeks: pd.DataFrame, autocorrelation: npt.ArrayLike, periods_per_
     ic_mean, icir_annualized = mean / std · √periods_per_year (divisor n − 1), ic_win_rate, long_excess, short_excess, long_short,
     autocorrelation, top_turnover_one_sided; each a mean over the test dates that have the number.
 
-    >>> weeks = pd.DataFrame({"ic": [0.1, 0.2], "long_excess": [0.0, 0.01], "short_excess": 0.0, "long_short": 0.0, "turnover_one_sided": [np.nan, 0.5]})
+    >>> weeks = pd.DataFrame({"ic": [0.1, 0.2], "long_excess": [0.0, 0.01], "short_excess": 0.0, "long_short": 0.0,
+    ...                       "turnover_one_sided": [np.nan, 0.5]})
     >>> row = weekly_row(weeks, [0.3])
     >>> round(row["ic_mean"], 4), round(row["icir_annualized"], 4), row["long_excess"], row["top_turnover_one_sided"]
     (0.15, 15.2971, 0.005, 0.5)
     """
-    known = weeks["ic"].dropna().to_numpy()
+    known, memory = weeks["ic"].dropna().to_numpy(), np.asarray(autocorrelation, dtype=np.float64)
     std = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
     mean = float(known.mean()) if len(known) else float("nan")
     return {
         "ic_mean": mean, "icir_annualized": mean / std * float(np.sqrt(periods_per_year)) if std > 0 else float("nan"),
         "ic_win_rate": float((known > 0).mean()) if len(known) else float("nan"),
         **{name: float(weeks[name].mean()) for name in ("long_excess", "short_excess", "long_short")},
-        "autocorrelation": float(np.nanmean(autocorrelation)) if np.isfinite(np.asarray(autocorrelation, dtype=np.float64)).any() else float("nan"),
+        "autocorrelation": float(memory[~np.isnan(memory)].mean()) if np.isfinite(memory).any() else float("nan"),
         "top_turnover_one_sided": float(weeks["turnover_one_sided"].mean()),
     }
 

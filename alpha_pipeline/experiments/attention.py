@@ -16,7 +16,7 @@ from alpha_pipeline.experiments.multifreq import CSI500, LINEAR_BLEND
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
-from alpha_pipeline.portfolio.constraints import FullyInvested, IndustryBound, LongOnly, MaxDeviation, StyleBound, TurnoverLimit
+from alpha_pipeline.portfolio.constraints import AnyConstraint, FullyInvested, IndustryBound, LongOnly, MaxDeviation, StyleBound, TurnoverLimit
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.exposure_constraints import FactorClassBound
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
@@ -40,8 +40,8 @@ OTHERS = (
 NEUTRAL_STYLES = ("size", "btop")
 ORDINARY = tuple(name for name in (*PRICE_STYLES, *REPORT_STYLES) if name not in NEUTRAL_STYLES)
 HIGH_FREQUENCY = ("mschars.closing_volume_share@20",)
-"""The high-frequency factor every market with minute bars has. Those made of order flow enter the return model where a market has them, but a limit on
-a factor that a market lacks would refuse the market, and ± 2 standard deviations hardly ever bind: they are left unbounded *(ours)*."""
+"""The high-frequency factor every market with minute bars has. Those made of order flow enter the return model where a market has them, but a
+limit on a factor that a market lacks would refuse the market, and ± 2 standard deviations hardly ever bind: they are left unbounded *(ours)*."""
 COST = FlatCosts(0.0015, 0.0015)
 
 
@@ -65,7 +65,7 @@ def return_model(name: str, deep: str) -> CombinationSpec:
 def enhanced(name: str, signal: str, deviation: float) -> PortfolioSpec:
     """Section 5: |w − w_b| ≤ 1 or 2 %, size and value neutral, ordinary factors ± 0.5, high-frequency ones ± 2.0, industries strictly neutral,
     one-sided turnover ≤ 30 %."""
-    constraints = (
+    constraints: tuple[AnyConstraint, ...] = (
         FullyInvested(), LongOnly(), MaxDeviation(deviation), IndustryBound(0.0), *(StyleBound(style, 0.0) for style in NEUTRAL_STYLES),
         FactorClassBound("ordinary", 0.5, ORDINARY), FactorClassBound("high_frequency", 2.0, HIGH_FREQUENCY), TurnoverLimit(0.3, sided="one"),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from alpha_pipeline.reporting.contents import Item
 
 _FACTOR_TABLE = Item("RankIC mean, standard deviation, ICIR, IC>0 of each model", "factor_tests")
-_PORTFOLIOS = Item("portfolios: return, volatility, Sharpe, drawdown, excess, TE, IR, Calmar, win rate, turnover, yearly table, excess NAV", "portfolios")
+_PORTFOLIOS = Item("portfolios: return, volatility, Sharpe, drawdown, excess, TE, IR, Calmar, win rate, turnover, years, excess NAV", "portfolios")
 _TRAINING = Item("training curves", "training")
 
 _ALPHANET = (

@@ -83,7 +83,7 @@ def studies(base: str, other: str, signals: dict[str, str], *, stages: str, stre
     ``stretch`` : first/last day of the crash; by default the sample's last quarter. ``stages`` : first days of the attribution's stages.
     """
     window = (("stretch", stretch),) if stretch else ()
-    timed = {"composite": base, "day_gru": signals["day_gru"], "week_gru": signals["week_gru"]}
+    timed = {"Composite": base, "Day GRU": signals["day_gru"], "Week GRU": signals["week_gru"]}
     return (
         StudySpec("factor_profile", "factor_profile", (("signal", signals["composite"]),), after="layers"),
         StudySpec("top_layers", "top_layers", (("signal", signals["composite"]), ("others", signals["strict"]), *window), after="layers"),

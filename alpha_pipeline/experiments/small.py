@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from alpha_pipeline.combination.spec import CombinationSpec
 from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec
 from alpha_pipeline.experiments.alphanet import ALPHANET
+from alpha_pipeline.experiments.attention import ATTENTION
 from alpha_pipeline.experiments.multifreq import MULTIFREQ
 from alpha_pipeline.experiments.multimodel import MULTIMODEL
+from alpha_pipeline.experiments.riskcontrol import RISKCONTROL
 from alpha_pipeline.portfolio.top_n import TopNSpec
 
 SUFFIX = "_small"
@@ -47,7 +49,8 @@ def scaled(spec: ExperimentSpec, scale: Scale) -> ExperimentSpec:
     >>> small.name, small.models[0].seeds, small.portfolios[0].name, small.portfolios[0].optimizer.n_names
     ('multimodel_small', (0, 1), 'rct_v1_top100_d005_small', 8)
     """
-    named = {part.name for part in (*spec.models, *spec.combinations, *spec.all_signals(), *spec.all_portfolios())}
+    named = {m.name for m in spec.models} | {c.name for c in spec.combinations} | {s.name for s in spec.all_signals()}
+    named |= {p.name for p in spec.all_portfolios()}
     return replace(
         spec, name=f"{spec.name}{SUFFIX}", title=f"{spec.title}, small", start=scale.start, end=scale.end,
         description=f"{spec.description} At the size of the simulated market 'small': {scale.n_runs} trainings a model, {scale.max_epochs} epochs.",
@@ -98,3 +101,19 @@ _START, _END, _TRAIN_START = dt.date(2023, 7, 3), dt.date(2024, 6, 28), dt.date(
 MULTIFREQ_SMALL = scaled(MULTIFREQ, Scale(_START, _END, _TRAIN_START, n_runs=3, max_epochs=12, patience=4))
 ALPHANET_SMALL = scaled(ALPHANET, Scale(dt.date(2023, 7, 31), _END, _TRAIN_START, n_runs=3, max_epochs=20, patience=5))
 MULTIMODEL_SMALL = scaled(MULTIMODEL, Scale(_START, _END, _TRAIN_START, n_runs=2, max_epochs=5, patience=2, sample_every=10, window_months=6))
+
+CRASH = "2023-12-18/2024-01-10"
+"""Market ``small``: the planted switch of regime and crash of small caps, 17 sessions, the last four a rebound. Stands for the report's 2024Q1."""
+
+
+def _in_crash(spec: ExperimentSpec) -> ExperimentSpec:
+    """The studies that look at the last quarter look at the planted crash; stages of the attribution end and begin with the switch."""
+    settings = {"constraint_sweep": {"stretch": CRASH}, "top_layers": {"stretch": CRASH}, "return_sources": {"stages": CRASH.partition("/")[0]}}
+    studies = tuple(replace(s, settings=tuple({**dict(s.settings), **settings.get(s.kind, {})}.items())) for s in spec.studies)
+    return replace(spec, studies=studies).validate()
+
+
+RISKCONTROL_SMALL = _in_crash(scaled(RISKCONTROL, Scale(dt.date(2023, 1, 3), dt.date(2024, 3, 29), _TRAIN_START, n_runs=1, max_epochs=12, patience=3,
+                                                        sample_every=10)))
+ATTENTION_SMALL = scaled(ATTENTION, Scale(_START, dt.date(2024, 3, 29), _TRAIN_START, n_runs=1, max_epochs=8, patience=2, sample_every=10,
+                                          window_months=6))

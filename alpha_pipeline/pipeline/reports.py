@@ -14,8 +14,10 @@ from alpha_pipeline.errors import MissingData
 from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec
 from alpha_pipeline.experiments.contents import CONTENTS
 from alpha_pipeline.experiments.published_alphanet import ALPHANET_PUBLISHED
+from alpha_pipeline.experiments.published_attention import ATTENTION_PUBLISHED
 from alpha_pipeline.experiments.published_multifreq import MULTIFREQ_PUBLISHED
 from alpha_pipeline.experiments.published_multimodel import MULTIMODEL_PUBLISHED
+from alpha_pipeline.experiments.published_riskcontrol import RISKCONTROL_PUBLISHED
 from alpha_pipeline.factors.correlation import score_correlation
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.schema import INDICES
@@ -36,7 +38,10 @@ from alpha_pipeline.reporting.inputs import Attribution, FactorTest, PortfolioRe
 from alpha_pipeline.reporting.robustness import Robustness, robustness_section
 from alpha_pipeline.store import Manifest
 
-PUBLISHED = {"MULTIFREQ": MULTIFREQ_PUBLISHED, "ALPHANET": ALPHANET_PUBLISHED, "MULTIMODEL": MULTIMODEL_PUBLISHED}
+PUBLISHED = {
+    "MULTIFREQ": MULTIFREQ_PUBLISHED, "ALPHANET": ALPHANET_PUBLISHED, "MULTIMODEL": MULTIMODEL_PUBLISHED, "RISKCONTROL": RISKCONTROL_PUBLISHED,
+    "ATTENTION": ATTENTION_PUBLISHED,
+}
 _N_TRADES = 12  # of the newest rebalance, in the report; the portfolio's own page has more
 _LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "highspy", "dagster")
 
@@ -134,7 +139,7 @@ def _robustness(work: Workspace, portfolios: Mapping[str, PortfolioReport]) -> l
     for name in portfolios:
         deflated = deflated_sharpe(work, name)
         found[name] = Robustness(read_backtest(work, name)[1], deflated.probability, deflated.n_trials)
-    first = {p.benchmark: name for name, p in reversed(portfolios.items())}
+    first = {p.benchmark: name for name, p in reversed(list(portfolios.items()))}
     return [robustness_section(found, tuple(name for name in portfolios if name in first.values()))]
 
 

@@ -32,6 +32,18 @@ class PublishedFactorTest:
 
 
 @dataclass(frozen=True)
+class PublishedLayers:
+    """Annual excess return of a model's layers, the highest scores first, and the first layer minus the last, compounded daily."""
+
+    figure: int
+    universe: str
+    model: str
+    annual_excess: tuple[float, ...]
+    long_short_annual: float
+    long_short_sharpe: float
+
+
+@dataclass(frozen=True)
 class PublishedPortfolio:
     """One row of a portfolio table: a benchmark at a limit on two-sided turnover per rebalance, with its yearly returns.
 
@@ -139,6 +151,11 @@ class PublishedReport:
     portfolios: tuple[PublishedPortfolio, ...]
     benchmarks: tuple[PublishedBenchmark, ...]
     slips: tuple[KnownSlip, ...]
+    layers: tuple[PublishedLayers, ...] = ()
+
+    def layers_of(self, universe: str, model: str) -> PublishedLayers | None:
+        """The layers of a model in a universe; ``None`` when the report prints none."""
+        return next((r for r in self.layers if (r.universe, r.model) == (universe, model)), None)
 
     def factor_test(self, universe: str, model: str) -> PublishedFactorTest | None:
         """The row of a model in a universe; ``None`` when the report has no such row."""
@@ -161,7 +178,7 @@ class PublishedReport:
 
     def figures(self) -> set[int]:
         """Numbers of all figures whose values are held here."""
-        held = {f for r in self.factor_tests for f in r.figures}
+        held = {f for r in self.factor_tests for f in r.figures} | {r.figure for r in self.layers}
         held |= {f for p in self.portfolios for f in p.figures + p.yearly_figures}
         held |= {f for b in self.benchmarks for f in b.figures + b.yearly_figures}
         return held | ({self.correlation.figure} if self.correlation else set())

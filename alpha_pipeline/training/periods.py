@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -131,7 +131,7 @@ class WalkForward:
     n_blocks: int = 5
     min_train_dates: int = 8
     min_valid_dates: int = 2
-    anchors: Anchors = CALENDAR_HALVES
+    anchors: Anchors = field(default=CALENDAR_HALVES, metadata={"digest": "if changed"})
 
     def __post_init__(self) -> None:
         at_least_one = ("sample_every", "horizon", "n_blocks", "min_train_dates", "min_valid_dates")

@@ -40,7 +40,7 @@ SPECS = {
     "equal": replace(TREES, name="equal", method="equal"),
     "ic": replace(TREES, name="ic", method="ic_weighted"),
     "icir": replace(TREES, name="icir", method="max_icir"),
-    "premium": replace(TREES, name="premium", method="premium", inputs=("other", "size", "value", "sue")),
+    "premium": replace(TREES, name="premium", method="premium", inputs=("other", "size", "value", "analyst")),
     "mean": replace(TREES, name="mean", method="zscore_mean", inputs=("unit", "other")),
 }
 DAYS = ["2023-07-03", "2023-07-04", "2023-08-31"]
@@ -220,7 +220,7 @@ class TestScores:
         found = weights_over_time(store, "premium")
         assert [str(day.date()) for day in found.index] == DAYS
         assert list(found.columns) == ["other", "size", "value"]
-        assert "sue" in store.store.manifest("combinations/premium/scores", DAYS[0]).meta["absent"]
+        assert "analyst" in store.store.manifest("combinations/premium/scores", DAYS[0]).meta["absent"]
         assert (weights_over_time(store, "equal") == 1 / 5).all(axis=None)
 
     @pytest.mark.parametrize("name", list(SPECS))
@@ -242,11 +242,11 @@ class TestAbsence:
         def lacking(source: SourceDescription) -> set[str]:
             return {name for name, factor in OTHER_FACTORS.items() if _absence(factor, source)}
 
-        assert lacking(rich) == {"sue", "analyst"}
-        assert lacking(replace(rich, tables=("daily_bars",))) == {"sue", "analyst", "value", "profitability", "closing_volume_share",
+        assert lacking(rich) == {"analyst"}
+        assert lacking(replace(rich, tables=("daily_bars",))) == {"analyst", "sue", "value", "profitability", "closing_volume_share",
                                                                   "buy_intention_share", "large_order_share"}
         no_flow = replace(rich, missing={"intraday_bars.buy_amount": "not sold"})
-        assert lacking(no_flow) == {"sue", "analyst", "buy_intention_share", "large_order_share"}
+        assert lacking(no_flow) == {"analyst", "buy_intention_share", "large_order_share"}
         assert "buy_amount" in _absence(OTHER_FACTORS["large_order_share"], no_flow)
 
     def test_a_panel_that_the_market_can_have_must_be_there(self, store):

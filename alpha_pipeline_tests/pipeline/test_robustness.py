@@ -55,7 +55,7 @@ class TestExamples:
         later = daily[daily["is_rebalance"]]
         assert len(later) == len(frames["rebalances"]) - 1, "the last target may be pending"
         a_year = later["turnover_two_sided"].mean() * len(later) / len(daily) * 252
-        assert curve["linear_cost"].iloc[0] == pytest.approx(a_year * 0.002, rel=1e-6)
+        assert curve["linear_cost"].iloc[0] == pytest.approx(a_year * 0.002, rel=0.01), "costs are shares of the close before, trades of the NAV then"
 
     def test_deflated_by_hand(self, ci_run):
         """Two portfolios against CSI 500 are stored: two trials."""
@@ -77,9 +77,7 @@ class TestProperties:
         assert robustness.deflated_sharpe(copy, PLAIN.name).n_trials == 3
 
     def test_the_backtest_does_not_depend_on_other_backtests(self, copy, ci_run):
-        for other in copy.store.bundles("portfolios/"):
-            if other.endswith("/backtest") and PLAIN.name not in other.split("/"):
-                shutil.rmtree(Path(copy.store.bundle_path(other, "x")).parent)
+        shutil.rmtree(Path(copy.root) / "results" / "portfolios" / TINY_RISK.name)
         again = backtests.run_portfolio_backtest(copy, PLAIN, ci_run.plan.start, ci_run.plan.end)
         assert again.content == ci_run.work.store.bundle(backtests.backtest_name(PLAIN.name)).content
         assert robustness.deflated_sharpe(copy, PLAIN.name).n_trials == 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alpha_pipeline.combination.earnings import EarningsBook
 from alpha_pipeline.combination.other_factors import OTHER_FACTORS, OtherFactor
 from alpha_pipeline.errors import MissingData, sentence
 from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS, absent_fields, lacks
@@ -18,6 +19,7 @@ from alpha_pipeline.market.universe import UniverseSpec, tradable_next_day
 from alpha_pipeline.pipeline.combinations.plan import Combination
 from alpha_pipeline.pipeline.risk_exposures import Reports
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.risk.reports import ReportBook
 from alpha_pipeline.sources.base import SourceDescription
 from alpha_pipeline.store import Manifest
 
@@ -48,7 +50,8 @@ class InputReader:
         self.absent = {name: why for name in combination.factors if (why := _absence(OTHER_FACTORS[name], source))}
         self.present = tuple(name for name in combination.factors if name not in self.absent)
         uses_reports = any(OTHER_FACTORS[name].panel == "fundamentals" for name in self.present)
-        self._reports = Reports(work, panels) if uses_reports else None
+        self._reports = Reports(work, panels, ReportBook(len(panels.axis))) if uses_reports else None
+        self._earnings = Reports(work, panels, EarningsBook(len(panels.axis))) if "sue" in self.present else None
         self._manifests: dict[tuple[str, str], Manifest] = {}
 
     def sources(self, key: str) -> list[str]:
@@ -135,7 +138,11 @@ class InputReader:
         for name in self.present:
             factor = OTHER_FACTORS[name]
             column = np.full((len(self.panels.axis), 1), np.nan)
-            column[keep, 0] = self._reported(factor, key, keep) if factor.panel == "fundamentals" else self._of_panel(factor, key, keep)
+            if name == "sue":
+                assert self._earnings is not None
+                column[keep, 0] = self._earnings.at(key).surprise(key, keep)
+            else:
+                column[keep, 0] = self._reported(factor, key, keep) if factor.panel == "fundamentals" else self._of_panel(factor, key, keep)
             found[name] = Columns((name,), column)
         return found
 

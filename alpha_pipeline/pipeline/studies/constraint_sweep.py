@@ -1,11 +1,13 @@
 """Study ``constraint_sweep``: one portfolio under other limits, as one table. RISKCONTROL, figures 11, 23, 24, 30, 31, 33 to 36.
 
 Settings: ``base``: the portfolio that is varied; ``also``: further base portfolios (another benchmark); ``stretch``: two days, first/last, of the
-last two columns (default: the last quarter of the sample). Variants are the experiment's portfolios named ``<base>_<variant>``.
+last two columns (default: the last quarter of the sample). Variants are the experiment's portfolios named ``<base>_<variant>``
+(a small form's suffix comes last).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,12 +37,10 @@ GROUPS = (
 def variants_of(experiment: ExperimentSpec, base: str) -> dict[str, str]:
     """Variant → portfolio, the base portfolio (variant: the index's name) first."""
     benchmark = portfolio_named(experiment, base).benchmark
-    known = {name: code for code, name in (("csi300", "000300.SH"), ("csi500", said.CSI500), ("csi1000", said.CSI1000))}
-    own = known.get(benchmark, INDICES[benchmark])
-    prefix = f"{base}_"
-    groups = tuple(f"{group}_" for group, _, _ in GROUPS)
-    return {own: base} | {p.name.removeprefix(prefix): p.name for p in experiment.variants
-                          if p.name.startswith(prefix) and p.name.removeprefix(prefix).startswith(groups)}
+    own = {said.CSI500: "csi500", said.CSI1000: "csi1000"}.get(benchmark, INDICES[benchmark])
+    groups = "|".join(group for group, _, _ in GROUPS)
+    named = ((re.fullmatch(rf"(.+)_((?:{groups})_\d+)(.*)", p.name), p.name) for p in experiment.variants)
+    return {own: base} | {found[2]: name for found, name in named if found and found[1] + found[3] == base}
 
 
 def run(work: Workspace, experiment: ExperimentSpec, study: StudySpec, start: str, end: str) -> Frames:
@@ -116,11 +116,13 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
             "Mean over rebalances of the target's weight; smallest 10, 20, 30 % of all tradable A-shares by capitalization.",
             _published_shares(ours["variant"].tolist()), figure))
     inside = rebased(frames["excess_nav"], first, last) if first else with_dates(frames["excess_nav"]).tail(60)
-    shown.append(PictureExhibit("nav", f"Excess NAV, {stretch if first else 'last 60 sessions'}", "One line per variant.", "lines", inside, "figure 24"))
+    title = f"Excess NAV, {stretch if first else 'last 60 sessions'}"
+    shown.append(PictureExhibit("nav", title, "One line per variant.", "lines", inside, "figure 24"))
     profile = with_dates(frames["profile"])
     for m in MOMENTS:
         pair = profile[[f"m{m}_portfolio", f"m{m}_benchmark"]].set_axis(["portfolio", "benchmark"], axis=1)
-        shown.append(PictureExhibit(f"moment_{m}", f"Moment {m} of size", "Σ w (s − benchmark's size)^m at each rebalance.", "lines", pair, "figure 32"))
+        shown.append(PictureExhibit(f"moment_{m}", f"Moment {m} of size", "Σ w (s − benchmark's size)^m at each rebalance.", "lines", pair,
+                                    "figure 32"))
     shown.append(PictureExhibit("small_caps", "Weight in the smallest names", "Target at each rebalance.", "lines",
                                 profile[list(said.SMALL_CAP_COLUMNS)], "figure 31"))
     return shown

@@ -1,7 +1,8 @@
 """Study ``deep_weight``: how much a return model relies on its deep factor, over time. ATTENTION, figure 23.
 
 Setting: ``combinations``: names of ``premium`` combinations, whose first input is the deep factor. The weight of a factor on a date is the size
-of its mean premium over the sum of the sizes of all mean premia; factors are z-scored, so premia are comparable *(ours; the report prints no formula)*.
+of its mean premium over the sum of the sizes of all mean premia; factors are z-scored, so premia are comparable *(ours; the report prints no
+formula)*.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
     """The weight over time, and the mean premia of all factors."""
     premia = frames["premia"]
     return [
-        PictureExhibit("weight", "Weight of the deep factor in the return model", "|mean premium| over the sum of all factors' |mean premia|.", "lines",
-                       with_dates(frames["weights"]), "figure 23", percent=True),
+        PictureExhibit("weight", "Weight of the deep factor in the return model", "|mean premium| over the sum of all factors' |mean premia|.",
+                       "lines", with_dates(frames["weights"]), "figure 23", percent=True),
         TableExhibit("premia", "Mean premia", premia, dict.fromkeys(premia.columns[1:], "percent"),
                      "Mean over dates of the trailing twelve-month mean premium: return of five sessions per standard deviation of the factor. "
                      "A factor that the market lacks has no row.", figure="figure 23"),

@@ -76,7 +76,7 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
         TableExhibit("styles", "Correlation with styles, mean over dates", table, formats,
                      "Cross-sectional correlation of the raw score, before any neutralization, with the standardized style; mean over the sampled "
                      "dates. Explained together: R² of the score on all styles.",
-                     notes=("The published text says that v2.2 has less of the styles and prints no numbers.",)),
+                     notes=("The published report says that v2.2 has less of the styles and prints no numbers.",)),
         PictureExhibit("style-bars", "Correlation with each style", "Mean over dates; a bar per model.", "bars", bars),
         PictureExhibit("style-share", "Share of the score that styles explain", "R² by date.", "lines", shares, percent=True),
     ]

@@ -54,7 +54,7 @@ def _training(work: Workspace, model: ModelSpec, signal: str) -> dict[str, objec
     """Of all stored checkpoints: seconds an epoch of one member (its share of a common pass), epochs and seconds of all."""
     curves = [history_frame(load(work, model, period)) for period in work.store.keys(f"models/{model.name}/training_set")]
     rows = pd.concat(curves, ignore_index=True)
-    return {"signal": signal, "seconds an epoch": float(rows["seconds"].mean()), "epochs": len(rows), "seconds": float(rows["seconds"].sum())}
+    return {"signal": signal, "seconds an epoch": float(rows["seconds"].median()), "epochs": len(rows), "seconds": float(rows["seconds"].sum())}
 
 
 def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhibit]:
@@ -69,8 +69,8 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     ]
     if len(frames["training"]):
         exhibits.append(TableExhibit("training-cost", "Seconds of training", frames["training"], _TRAINING_FORMATS,
-                                     "Seconds an epoch: mean over members, half-years and epochs; members that train together share a pass and its "
-                                     "time. Machines differ: only the ratio to the baseline travels."))
+                                     "Seconds an epoch: median over members, half-years and epochs (the first also compiles); members of one pass "
+                                     "share its time. Machines differ: only the ratio to the baseline travels."))
     return exhibits
 
 

@@ -20,8 +20,8 @@ from alpha_pipeline.reporting.exhibits import Exhibit, PictureExhibit, TableExhi
 from alpha_pipeline.reporting.published import PublishedReport
 from alpha_pipeline.returns import DAYS_PER_YEAR
 
-SHOWN = ("style:size", "style:momentum", "style:resvol", "style:volatility", "style:liquidity", "style_total", "industry_total", "specific", "trading",
-         "cost", "active_return")
+SHOWN = ("style:size", "style:momentum", "style:resvol", "style:volatility", "style:liquidity", "style_total", "industry_total", "specific",
+         "trading", "cost", "active_return")
 
 
 def run(work: Workspace, experiment: ExperimentSpec, study: StudySpec, start: str, end: str) -> Frames:

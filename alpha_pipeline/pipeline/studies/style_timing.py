@@ -28,6 +28,8 @@ from alpha_pipeline.reporting.published import PublishedReport
 
 STYLES = {"size": "size", "momentum": "momentum", "volatility": "resvol", "liquidity": "liquidity"}
 """The report's four styles and the risk model's names; its residual volatility is called volatility here."""
+SIGNALS = {"composite": "Composite", "day_gru": "Day GRU", "week_gru": "Week GRU"}
+"""Names of the published rows."""
 
 
 def run(work: Workspace, experiment: ExperimentSpec, study: StudySpec, start: str, end: str) -> Frames:
@@ -76,7 +78,7 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
                        "scatter", points, "figure 27", x_label="active size, standard deviations", y_label="size factor, 5 sessions"),
         TableExhibit("correlations", "Correlation of active styles with the returns that follow", table, dict.fromkeys(STYLES, "number"),
                      "Active exposure of the target at each rebalance against the style's compounded return of the next five sessions.",
-                     STYLE_TIMING, "figure 28"),
+                     STYLE_TIMING.assign(signal=STYLE_TIMING["signal"].map(SIGNALS)), "figure 28"),
         TableExhibit("tails", "Outliers", tails, how,
                      "A rebalance is an outlier where the style's return lies beyond median ± 3 robust standard deviations of all rebalances "
                      "(ours; the report names its five by eye): a tail loss against the exposure, a tail gain with it.", tails_said, "figure 27"),

@@ -69,10 +69,11 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
     how = {"annual excess": "percent", "IR": "number", "max drawdown": "percent", "peak": "text", "trough": "text", "drawdown in stretch": "percent"}
     return [
         TableExhibit("top_layers", "First layers", table, how,
-                     f"First of ten equal-weight layers against the pool, every ten sessions at the next vwap, no cost; the stretch is {first} … {last}. "
+                     f"First of ten equal-weight layers against the pool, every ten sessions at the next vwap, no cost; stretch: {first} … {last}. "
                      "“neutralized”: the composite freed of industry, size and the three 10-day factors; size freed of industry; "
                      "reversal, low volatility and low liquidity freed of industry and size.", figure="figures 19, 20"),
-        PictureExhibit("relative", "First layers over the pool", "Compounded daily differences.", "lines", with_dates(frames["relative"]), "figure 19"),
+        PictureExhibit("relative", "First layers over the pool", "Compounded daily differences.", "lines", with_dates(frames["relative"]),
+                       "figure 19"),
         PictureExhibit("stretch", f"First layers, {first} … {last}", "The same, from 1.", "lines", inside, "figures 19, 20"),
     ]
 

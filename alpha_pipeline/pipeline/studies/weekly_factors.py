@@ -63,8 +63,8 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
     signals = table["signal"].tolist()
     shown: list[Exhibit] = [TableExhibit(
         "table", "Weekly selection", table, FORMATS,
-        "Weekly, from the next session's vwap to that of the week after, no cost, factor as scored. IC: Pearson; annualized ICIR: mean / std · √52; long "
-        "and short: top and bottom 10 % minus the pool; turnover: share of the top names replaced (one-sided).",
+        "Weekly, from the next session's vwap to that of the week after, no cost, factor as scored. IC: Pearson; annualized ICIR: mean / std · "
+        "√52; long and short: top and bottom 10 % minus the pool; turnover: share of the top names replaced (one-sided).",
         published_rows(signals), "tables 1 to 6")]
     years = frames["years"].pivot(index="year", columns="signal", values="long_excess").reindex(columns=signals)
     years.index = years.index.astype(str)

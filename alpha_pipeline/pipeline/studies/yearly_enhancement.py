@@ -68,12 +68,13 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
         nav = nav[nav.index >= pd.Timestamp(since)] / (before.iloc[-1] if len(before) else 1.0)
     shown: list[Exhibit] = [
         TableExhibit("yearly", "Excess by year", yearly[["label", *years]], dict.fromkeys(years, "percent1"),
-                     "Rows are deviation in percent / model. Compounded daily differences; all: annualized; first and last year may be partial. 0.3 % cost.",
+                     "Rows are deviation in percent / model. Compounded daily differences; all: annualized; first and last year may be partial. "
+                     "0.3 % cost.",
                      published_rows(labels, years), "table 7", notes),
     ]
     for deviation in sorted({label.partition("/")[0] for label in labels}):
         chosen = [label for label in labels if label.startswith(f"{deviation}/")]
-        shown.append(PictureExhibit(f"nav_{deviation}", f"Excess NAV, deviation {deviation} %", f"{f'Since {since}, from 1.' if since else 'From 1.'}",
+        shown.append(PictureExhibit(f"nav_{deviation}", f"Excess NAV, deviation {deviation} %", f"Since {since}, from 1." if since else "From 1.",
                                     "lines", nav[chosen], "figures 24, 25"))
     return shown
 
