@@ -14,7 +14,8 @@ _HEAD = f"""# Intraday characteristics
 Written by `python -m alpha_pipeline.features.characteristics.table > docs/characteristics.md`; a test keeps it in step.
 
 Each characteristic is a function of one stock's bars of a day, or of a step of the day, at whatever length the source has
-(`alpha_pipeline/features/characteristics/`). r is a bar's log return; the day's first bar starts from the open, every other from the close before it.
+(`alpha_pipeline/features/characteristics/`). r is a bar's log return; the day's first bar starts from the open, every other from the close
+before it.
 A day at one price or without volume gives no value (NaN) where a formula has nothing to divide by; nothing is put in its place. A characteristic
 that needs more bars than there are is absent: NaN for every stock, and the step that builds the panel says which.
 
