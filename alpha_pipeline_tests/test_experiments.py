@@ -43,7 +43,6 @@ PORTFOLIO_RESULTS = {"attribution", "mode", "capital", "benchmark_level"}
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
     "studies": (StudySpec("a_study", "any"),),
-    "variants": (replace(DEMO.portfolios[0], name="a_variant"),),
     "network": "gru_mixed",
     "tensors": ("daily",),
     "settings": (("hidden", 16),),

@@ -158,7 +158,8 @@ class Linear:
             score = self._weighted(found, weights, universe)
             return Scored(score, {}, {"no deep factor": int((universe & ~np.isfinite(score)).sum())},
                           {"weights": dict(zip(found.names, weights.tolist(), strict=True)), "absent": self.inputs.absent})
-        members, total = {}, {}
+        members: dict[int, np.ndarray] = {}
+        total: dict[str, float] = {}
         for run in self.combination.runs:
             found = self.inputs.factors(key, run)
             weights = self.weights.of(key, run, found.names)
