@@ -21,6 +21,7 @@ SETTINGS = {
     "style_timing": (("portfolios", "tiny_risk,tiny_csi500"), ("labels", "risk,plain")),
     "weekly_factors": (("since", "2023-07-15"),),
     "yearly_enhancement": (("portfolios", "tiny_csi500"), ("labels", "1/own")),
+    "deep_weight": (("combinations", "tiny_premium"),),
 }
 
 
