@@ -204,6 +204,10 @@ def _portfolio(work: Workspace, spec: PortfolioSpec, has_published: bool) -> Por
     turnover = limits.get("turnover")
     settings: dict[str, object] = {"benchmark": INDICES.get(spec.benchmark, spec.benchmark), "signal": spec.signal, "solver": spec.optimizer.solver}
     settings |= {name: str(c) for name, c in limits.items()}
+    plain = PortfolioSpec(spec.name, spec.signal, spec.optimizer)
+    for option in ("trade_price", "every_n_sessions", "mode", "capital", "benchmark_level", "attribution"):  # where they are not as usual
+        if getattr(spec, option) != getattr(plain, option):
+            settings[option] = getattr(spec, option)
     if turnover is not None:
         limit = float(getattr(turnover, "limit"))  # noqa: B009
         settings["max_turnover_two_sided"] = limit * (1.0 if getattr(turnover, "sided", "two") == "two" else 2.0)

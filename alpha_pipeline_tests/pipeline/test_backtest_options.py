@@ -109,6 +109,15 @@ class TestRhythm:
         assert any(day is None for day in found)
 
 
+class TestReport:
+    def test_settings_that_are_not_as_usual_are_printed(self, ci_run):
+        from alpha_pipeline.pipeline.reports import load_report_inputs
+
+        shown = load_report_inputs(ci_run.work, TINY).portfolios
+        assert shown["tiny_risk"].settings["attribution"] == "full"
+        assert not {"attribution", "mode", "trade_price"} & set(shown[PLAIN.name].settings)
+
+
 class TestErrors:
     @pytest.mark.parametrize(("change", "error", "message"), [
         ({"mode": "lots"}, UnknownName, "unknown mode 'lots'"), ({"trade_price": "high"}, UnknownName, "unknown trade price 'high'"),

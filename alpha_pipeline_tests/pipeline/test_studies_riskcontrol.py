@@ -14,10 +14,12 @@ from alpha_pipeline.diagnostics.style_timing import style_timing
 from alpha_pipeline.errors import InvalidSpec, UnknownName
 from alpha_pipeline.experiments.riskcontrol import RISKCONTROL
 from alpha_pipeline.experiments.small import RISKCONTROL_SMALL
+from alpha_pipeline.markets import MARKETS
 from alpha_pipeline.pipeline.session import RunPlan
 from alpha_pipeline.pipeline.studies import STUDIES, constraint_sweep, factor_profile, return_sources, top_layers
 from alpha_pipeline.pipeline.studies import style_timing as timing_study
 from alpha_pipeline.pipeline.studies.stored_inputs import portfolio_named, signal_named
+from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.exhibits import PictureExhibit, StudySection, TableExhibit, study_blocks
 
 DAYS = pd.bdate_range("2023-12-01", periods=30)
@@ -122,7 +124,7 @@ class TestProperties:
                 assert key in made or key in ("risk/exposures", "risk/factor_returns", "daily_panel"), key
 
     def test_sweep_steps_are_the_portfolios_and_the_study_alone(self):
-        steps, study = constraint_steps(RISKCONTROL, PLAN)
+        steps, study = constraint_steps(RISKCONTROL, PLAN, Workspace(MARKETS["ci"]))
         assert study.name == "constraint_sweep"
         names = [name for step in steps for name in step.assets]
         assert "portfolios/riskcontrol_csi1000_nlsize_10/backtest" in names and "portfolios/riskcontrol_csi500/backtest" in names
@@ -133,7 +135,7 @@ class TestProperties:
 class TestErrors:
     def test_experiment_without_a_sweep(self):
         with pytest.raises(InvalidSpec, match="no study of kind constraint_sweep"):
-            constraint_steps(replace(RISKCONTROL, studies=()), PLAN)
+            constraint_steps(replace(RISKCONTROL, studies=()), PLAN, Workspace(MARKETS["ci"]))
 
     def test_names(self):
         with pytest.raises(UnknownName, match="composit"):

@@ -80,7 +80,7 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
                      "Active exposure of the target at each rebalance against the style's compounded return of the next five sessions.",
                      STYLE_TIMING.assign(signal=STYLE_TIMING["signal"].map(SIGNALS)), "figure 28"),
         TableExhibit("tails", "Outliers", tails, how,
-                     "A rebalance is an outlier where the style's return lies beyond median ± 3 robust standard deviations of all rebalances "
+                     "A rebalance is an outlier where the style's return lies beyond median ± 2.5 robust standard deviations of all rebalances "
                      "(ours; the report names its five by eye): a tail loss against the exposure, a tail gain with it.", tails_said, "figure 27"),
         PictureExhibit("active_size", "Active size at rebalances", "Σ (w − benchmark) · size.", "lines", over_time, "figure 29"),
     ]
