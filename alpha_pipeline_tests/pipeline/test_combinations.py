@@ -312,19 +312,20 @@ class TestErrors:
             TREES.validate({"unit": (0,), "other": (0,), "size": (0,)}, ())
 
 
+@pytest.fixture(scope="module")
+def unit(ci_run, tmp_path_factory):
+    spec = replace(TINY_MODEL, name="real_unit", network="factor_gru", tensors=("rawbar",), settings=(("n_factors", 2), ("n_hidden", 3)),
+                   seeds=(3, 4), training=replace(TINY_MODEL.training, max_epochs=1))
+    root = tmp_path_factory.mktemp("unit")
+    shutil.copytree(Path(ci_run.work.root) / "panels", root / "panels")
+    work = Workspace(ci_run.work.market, str(root), ci_run.work.source)
+    training.make_training_set(work, spec, PERIOD)
+    training.train(work, spec, PERIOD, "cpu")
+    return work, spec
+
+
 class TestFactorTable:
     """A real factor unit, trained for one epoch: its factors are stored with its scores, and a death between the two is made good."""
-
-    @pytest.fixture(scope="class")
-    def unit(self, ci_run, tmp_path_factory):
-        spec = replace(TINY_MODEL, name="real_unit", network="factor_gru", tensors=("rawbar",), settings=(("n_factors", 2), ("n_hidden", 3)),
-                       seeds=(3, 4), training=replace(TINY_MODEL.training, max_epochs=1))
-        root = tmp_path_factory.mktemp("unit")
-        shutil.copytree(Path(ci_run.work.root) / "panels", root / "panels")
-        work = Workspace(ci_run.work.market, str(root), ci_run.work.source)
-        training.make_training_set(work, spec, PERIOD)
-        training.train(work, spec, PERIOD, "cpu")
-        return work, spec
 
     def test_killed_between_factors_and_scores(self, unit, monkeypatch):
         work, spec = unit
