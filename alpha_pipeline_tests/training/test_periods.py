@@ -37,6 +37,13 @@ class TestExamples:
         assert "2017-06-30" in period_named("2017H1")
         assert "2017-07-01" not in period_named("2017H1")
 
+    def test_half_years_of_a_model_start_on_its_own_days(self) -> None:
+        """A session of January belongs to the half-year before, whose model knows nothing after 30 July."""
+        walk = WalkForward(anchors=JANUARY_31)
+        assert walk.period_of("2017-01-30").name == "2016H2" and walk.period_of("2017-01-31").name == "2017H1"
+        assert walk.plan(walk.period_of("2017-01-30"), CALENDAR).last_known == dt.date(2016, 7, 29)
+        assert walk.plan(walk.period_named("2017H1"), CALENDAR).last_known == dt.date(2017, 1, 30)
+
     def test_periods_between(self) -> None:
         assert [p.name for p in periods_between("2017-01-04", "2018-07-01")] == ["2017H1", "2017H2", "2018H1", "2018H2"]
         assert [p.name for p in periods_between("2011-01-31", "2011-07-31", JANUARY_31)] == ["2011H1", "2011H2"]
