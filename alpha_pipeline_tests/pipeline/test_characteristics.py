@@ -25,6 +25,7 @@ from alpha_pipeline.pipeline import panels, training
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.resources.market import MarketResource
 from alpha_pipeline_tests.altered import altered_after, copy_until, differing, panel_prints, up_to
 from alpha_pipeline_tests.conftest import CI_MARKET, TINY, TINY_MODEL, Run
 
@@ -94,6 +95,18 @@ class TestExamples:
         first = runner.experiment_steps(SPEC, plan_run(SPEC, ci_run.work.calendar), ci_run.work)[0]
         assert first.assets[len(ORDER):] == ("universe", "daily_panel", "intraday_15m_panel", *(f"{n}_panel" for n in NAMES), "labels/r10")
         assert not characteristic_panels((TINY,))
+
+    def test_a_backfill_through_the_graph(self, built: Workspace, tmp_path: Path) -> None:
+        shutil.copytree(built.root, tmp_path / "market")
+        resource = MarketResource(market=CI_MARKET, root=str(tmp_path / "market"))
+        defs = build_definitions(CI_MARKET, [SPEC], resource)
+        step = runner.backfill_step(defs, resource.workspace(), [f"{n}_panel" for n in NAMES], "2023-07-17", "2023-07-21")
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = runner.execute(defs, instance, step)
+        assert {m.asset_key.to_user_string() for m in (e.step_materialization_data.materialization for e in result.get_asset_materialization_events())
+                } == {f"{n}_panel" for n in NAMES}
+        after = resource.workspace().panels
+        assert all(after.by_name(n).dates[-1] == "2023-07-21" and not after.by_name(n).verify() for n in NAMES)
 
     def test_a_model_trains_and_scores(self, built: Workspace) -> None:
         spec = replace(MODELS[0], seeds=(0,), training=replace(MODELS[0].training, max_epochs=1))

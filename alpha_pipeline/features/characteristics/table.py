@@ -19,9 +19,9 @@ before it.
 A day at one price or without volume gives no value (NaN) where a formula has nothing to divide by; nothing is put in its place. A characteristic
 that needs more bars than there are is absent: NaN for every stock, and the step that builds the panel says which.
 
-A tensor of characteristics is (x − mean) / std of each series over the window's values that are there, then the z-score over the stocks of a date per
-step and field, clipped to ±{CLIP:g}. A value that is missing (a suspended day, an undefined or absent characteristic, a series without
-spread) counts in neither and ends as 0. A stock without any value on more than a fifth of the window's days is left out.
+A tensor of characteristics is (x − mean) / std of each series over the window's values that are there, then the z-score over the stocks of a date
+per step and field, clipped to ±{CLIP:g}. A value that is missing (a suspended day, an undefined or absent characteristic, a series without spread)
+counts in neither and ends as 0. A stock without any value on more than a fifth of the window's days is left out.
 """
 
 
