@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from alpha_pipeline.digest import combine, content_hash, digest
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.panel import Panel
 from alpha_pipeline.market.calendar import TradingCalendar, as_date
 from alpha_pipeline.market.schema import TABLES
@@ -25,7 +26,8 @@ from alpha_pipeline.store import Manifest
 from alpha_pipeline.training.checkpoint import load_checkpoint
 
 NEW_SYMBOL, NEW_INDUSTRY = "000000.SZ", "新行业"  # sorts before every other symbol: an axis that is sorted anew would move all columns
-PANEL_ASSETS = {"universe": "status", "daily_panel": "daily", "intraday_15m_panel": "intraday_15m"}
+PANEL_ASSETS = {"universe": "status", "daily_panel": "daily", "intraday_15m_panel": "intraday_15m",
+                **{f"{name}_panel": name for name in CHARACTERISTIC_PANELS}}
 _OHLC = ("open", "high", "low", "close")
 
 

@@ -43,7 +43,6 @@ PORTFOLIO_RESULTS = {"attribution", "mode", "capital", "benchmark_level"}
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
     "studies": (StudySpec("a_study", "any"),),
-    "variants": (replace(DEMO.portfolios[0], name="a_variant"),),
     "network": "gru_mixed",
     "tensors": ("daily",),
     "settings": (("hidden", 16),),
@@ -174,8 +173,8 @@ class TestDigests:
         for name, spec in variants(DEMO_MODEL):
             assert (spec.training_digest() == base) == (name in MODEL_LABELS), name
 
-    def test_a_model_without_a_neutral_label_keeps_its_digest(self):
-        """Frozen before the setting existed: old checkpoints stay valid."""
+    def test_a_model_without_a_neutral_label_and_of_calendar_half_years_keeps_its_digest(self):
+        """Frozen before these settings existed: old checkpoints stay valid."""
         assert DEMO_MODEL.training_digest() == "7d3c7d3b954de7e38fc40859a5a5a355"
 
     def test_every_setting_of_a_tensor_changes_it_too(self, monkeypatch):

@@ -137,7 +137,7 @@ SECTIONS = (
         "windows",
         "Windows",
         ("windows",),
-        tuple(bar for tensor in ("intraday_15m", "daily", "weekly", "rawbar", "alphanet") for bar in _window_bars(tensor)),
+        tuple(bar for tensor in ("intraday_15m", "daily", "weekly", "rawbar", "alphanet", "mschars", "chars_30m") for bar in _window_bars(tensor)),
         "What is stored is the panel; a standardized window is cut out of it when a step asks for it.",
     ),
     Section(

@@ -30,7 +30,8 @@ def report_asset(spec: ExperimentSpec) -> dg.AssetsDefinition:
     complete = dg.AssetCheckSpec("report_complete", asset=["reports", spec.name], description="Every table and figure of the published report "
                                  "is on the page and has content (warning otherwise). Parts of a system are not checked.")
 
-    @dg.asset(name=spec.name, key_prefix="reports", check_specs=[complete], group_name="reports", owners=OWNERS, kinds={"html"}, code_version=CODE_VERSION,
+    @dg.asset(name=spec.name, key_prefix="reports", check_specs=[complete], group_name="reports", owners=OWNERS, kinds={"html"},
+              code_version=CODE_VERSION,
               deps=[*(dg.AssetKey(key) for key in upstream), *(weekly(["portfolios", p.name, "changes"]) for p in spec.portfolios[:1])],
               description=f"{spec.title}. {spec.description} Tables and figures of the published report, ours beside the "
                           "published, with conventions and provenance.")

@@ -159,8 +159,8 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     for model in spec.models:
         for period in periods_between(starts.models[model.name], plan.end, model.walk.anchors):
             key = half_year_key(period.name)
-            assets: tuple[str, ...] = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
-            steps.append(Step(f"Train {model.name} {period.name}", assets, key, key))
+            trained = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
+            steps.append(Step(f"Train {model.name} {period.name}", trained, key, key))
     signals = [f"signals/{signal.name}/factor" for signal in spec.all_signals()]
     scores = {model.name: f"models/{model.name}/scores" for model in spec.models}
     if spec.combinations:

@@ -16,7 +16,7 @@ from alpha_pipeline.features.tensors import LEVEL_UNITS, POSITIVE_FIELDS, PRICE_
 
 @dataclass(frozen=True, eq=False)
 class Ratio:
-    """x / divisor − 1 for float32 bars, and x itself for ``return``; or (x − center) / spread.
+    """x / divisor − 1 for float32 bars, and x itself for ``return``; or, built from its parts, (x − anchor) · inverse − rest.
 
     Computed as (x − a) / divisor − r with a = float32(divisor) and r = (divisor − a) / divisor: the difference of two nearby
     float32 numbers is exact, so small deviations from 1 keep all their digits, which dividing first would round away.
@@ -36,12 +36,6 @@ class Ratio:
             for part, neutral in ((ratio.anchor, 0.0), (ratio.inverse, 1.0), (ratio.minus_rest, 0.0)):
                 part[at] = neutral
         return ratio
-
-    @classmethod
-    def standard(cls, center_FN: Tensor, inverse_spread_FN: Tensor) -> Ratio:
-        """(x − center) / spread, float64; NaN in ``inverse_spread_FN`` makes the whole series NaN."""
-        anchor = center_FN.float()
-        return cls(anchor, inverse_spread_FN.float(), ((anchor - center_FN) * inverse_spread_FN).float())
 
     def of_(self, x_TFN: Tensor) -> Tensor:
         """In place."""

@@ -58,7 +58,8 @@ class WindowStatistics:
     """What turns the raw bars of one date's cross-section into standardized values; small, worth keeping between epochs.
 
     ``divisor`` (F, N) is float64, in the order of the columns it was asked for; None where it is the last bar itself. For ``zscore``
-    it is (2F, N): the means of the series, then 1 / std, NaN where a series has fewer than two values or no spread.
+    it is (2F, N) float32: the means of the series, then 1 / std, NaN where a series has fewer than two values or no spread. The
+    rounding of a mean shifts its z-scores by at most 6e-8 · |mean| / std.
     ``scale`` = 1 / std and ``shift`` = −mean / std are (T, F) float32; both are 0 where there is no spread. Levels have neither: (0, 0).
     """
 
@@ -282,7 +283,8 @@ class Windows:
             divisor_FB = x_TFB[-1].double()
         else:
             n_kept = 2 * spec.n_fields if spec.scale == "zscore" else spec.n_fields
-            divisor_FB = torch.empty((n_kept, len(columns_B)), dtype=torch.float64, device=device)
+            dtype = torch.float32 if spec.scale == "zscore" else torch.float64
+            divisor_FB = torch.empty((n_kept, len(columns_B)), dtype=dtype, device=device)
             for at, date in enumerate(dates.tolist()):
                 own = np.flatnonzero(which_B == at)
                 divisor_FB[:, torch.from_numpy(own).to(device)] = _divisor(statistics[date])[
@@ -310,14 +312,14 @@ class Windows:
         """What a part of the fields goes through before the cross-section, from what :class:`WindowStatistics` keeps of all."""
         if self.spec.scale == "zscore":
             center, inverse = kept.split(self.spec.n_fields)
-            return Ratio.standard(center[fields], inverse[fields])
+            return Ratio(center[fields], inverse[fields], torch.zeros_like(center[fields]))
         return Ratio.to(kept[fields].double(), self.spec.fields[fields])
 
     def _finish_(self, z: Tensor) -> Tensor:
         return z.clamp_(-CLIP, CLIP).nan_to_num_(nan=0.0) if self.spec.scale == "zscore" else z
 
     def _moments(self, raw_TPS: Tensor, at_N: Tensor, parts: Sequence[slice]) -> Tensor:
-        """(2F, N) float64: mean and 1 / std of each series over the window's values that are there."""
+        """(2F, N) float32: mean and 1 / std of each series over the window's values that are there; sums run in float64."""
         total, count, squares, deviations = torch.zeros((4, self.spec.n_fields, len(at_N)), dtype=torch.float64, device=self.device)
         for part in parts:
             x_TFN = self._bars(raw_TPS, part, at_N)
@@ -329,7 +331,7 @@ class Windows:
             squares += x_TFN.square().nansum(dim=0)
             deviations += (x_TFN - mean).square_().nansum(dim=0)
         has_spread = (count > 1) & (deviations > _NO_SPREAD**2 * squares)
-        return torch.cat([mean, torch.where(has_spread, (deviations / count).rsqrt(), torch.nan)])
+        return torch.cat([mean, torch.where(has_spread, (deviations / count).rsqrt(), torch.nan)]).float()
 
     def _last(self, raw_TPS: Tensor, at_N: Tensor) -> Tensor:
         """(F, N): the bars of the last step."""

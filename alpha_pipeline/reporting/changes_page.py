@@ -104,7 +104,8 @@ def _week_before(changes: WeekChanges, before: Mapping[str, Any]) -> TableExhibi
 def terminal_rows(changes: WeekChanges, n_trades: int = 20) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows for the terminal: the largest trades, then turnover by reason."""
     trades, turnover = changes_exhibits(changes, n_trades)[:2]
-    rows: list[tuple[str, ...]] = [(str(t[0]), str(t[1]), f"{t[2]:.2%}", f"{t[3]:.2%}", f"{t[4]:+.2%}", str(t[5])) for t in trades.frame.itertuples(index=False)]
+    rows: list[tuple[str, ...]] = [(str(t[0]), str(t[1]), f"{t[2]:.2%}", f"{t[3]:.2%}", f"{t[4]:+.2%}", str(t[5]))
+                                   for t in trades.frame.itertuples(index=False)]
     rows += [("", "", "", "", f"{t[1]:.2%}", f"turnover, {t[0]}, two-sided") for t in turnover.frame.itertuples(index=False)]
     header: tuple[str, ...] = ("name", "industry", "held", "target", "change", "reason")
     return header, rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from alpha_pipeline.features.characteristics.panels import (
     day_bars,
     lacks,
 )
+from alpha_pipeline.features.characteristics.table import markdown_page
 from alpha_pipeline.features.panel import SymbolAxis
 from alpha_pipeline.features.rows import session_minute
 from alpha_pipeline.market.schema import TABLES
@@ -286,6 +288,12 @@ class TestRow:
         status = pd.DataFrame({"symbol": ["000009.SZ"], "float_shares": [1e9], "is_suspended": [True]})
         row, counts = build_row(CHARS_30M, frame, pd.DataFrame({"symbol": [], "pre_close": []}), status, session_minute(frame["bar_end"]), 30, axis)
         assert np.isnan(row).all() and counts["complete"] == 0
+
+
+class TestPage:
+    def test_the_page_is_in_step_with_the_registry(self) -> None:
+        page = Path(__file__).parents[2] / "docs" / "characteristics.md"
+        assert page.read_text() == markdown_page(), "run: python -m alpha_pipeline.features.characteristics.table > docs/characteristics.md"
 
 
 class TestErrors:

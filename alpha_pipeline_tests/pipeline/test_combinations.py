@@ -23,7 +23,7 @@ from alpha_pipeline.market.schema import TABLES
 from alpha_pipeline.pipeline import training
 from alpha_pipeline.pipeline.combinations import plan
 from alpha_pipeline.pipeline.combinations.fit import fit, fit_name, importances
-from alpha_pipeline.pipeline.combinations.inputs import LabelReader, _absence
+from alpha_pipeline.pipeline.combinations.inputs import Columns, InputReader, LabelReader, _absence
 from alpha_pipeline.pipeline.combinations.scores import score, weights_over_time
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.sources.base import SourceDescription
@@ -274,6 +274,12 @@ class TestErrors:
         changed = plan.resolved((TREES,), (UNIT, replace(OTHER, network="gru_mixed")))["trees"]
         with pytest.raises(ManifestMismatch, match="combination_digest differs"):
             score(store, changed, DAYS)
+
+    def test_inputs_with_other_factors_than_the_fitted_ones_are_refused(self, store, combined, monkeypatch):
+        monkeypatch.setattr(store.store, "is_current", lambda table, key, source: False)
+        monkeypatch.setattr(InputReader, "factors", lambda self, key, run: Columns(("unit:0",), np.zeros((len(self.panels.axis), 1))))
+        with pytest.raises(ManifestMismatch, match=r"'trees' 2023-07-03: the inputs have other factors .*got unit:0, expected unit:0, unit:1"):
+            score(store, combined["trees"], DAYS[:1])
 
     def test_factors_of_other_scores_are_refused(self, store, combined):
         frame = store.store.read("models/unit/factors", "2023-08-30")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from alpha_pipeline.combination.earnings import EarningsBook
 from alpha_pipeline.combination.other_factors import OTHER_FACTORS, OtherFactor
@@ -42,9 +43,13 @@ def input_of(column: str) -> str:
 
 
 class InputReader:
-    """Reads a combination's inputs date by date; one for a whole step, so that company reports are taken in once."""
+    """Reads a combination's inputs date by date; one for a whole step, so that company reports are taken in once.
 
-    def __init__(self, work: Workspace, panels: MarketPanels, combination: Combination) -> None:
+    ``whole_dates``: a date's tables are read once with all their columns and kept until another date is asked for, which pays where all runs of a
+    date are wanted.
+    """
+
+    def __init__(self, work: Workspace, panels: MarketPanels, combination: Combination, *, whole_dates: bool = False) -> None:
         self.work, self.panels, self.combination = work, panels, combination
         source = work.source.describe()
         self.absent = {name: why for name in combination.factors if (why := _absence(OTHER_FACTORS[name], source))}
@@ -53,6 +58,10 @@ class InputReader:
         self._reports = Reports(work, panels, ReportBook(len(panels.axis))) if uses_reports else None
         self._earnings = Reports(work, panels, EarningsBook(len(panels.axis))) if "sue" in self.present else None
         self._manifests: dict[tuple[str, str], Manifest] = {}
+        self._whole_dates = whole_dates
+        self._kept_date = ""
+        self._kept: dict[str, pd.DataFrame] = {}
+        self._kept_factors: dict[str, Columns] = {}
 
     def sources(self, key: str) -> list[str]:
         """Hashes of everything that the inputs of a date depend on. Raises :class:`MissingData` naming the input that has no score."""
@@ -116,11 +125,24 @@ class InputReader:
         return self._on_axis(self.combination.scores[name], key, columns)
 
     def _on_axis(self, table: str, key: str, columns: dict[str, str]) -> Columns:
-        frame = self.work.store.read(table, key, ["symbol", *columns])
+        frame = self._frame(table, key, ["symbol", *columns])
         values = np.full((len(self.panels.axis), len(columns)), np.nan)
         at = self.panels.axis.known_columns(frame["symbol"].tolist())
         values[at[at >= 0]] = frame[list(columns)].to_numpy(dtype=np.float64)[at >= 0]
         return Columns(tuple(columns.values()), values)
+
+    def _frame(self, table: str, key: str, columns: list[str]) -> pd.DataFrame:
+        if not self._whole_dates:
+            return self.work.store.read(table, key, columns)
+        self._at_date(key)
+        if table not in self._kept:
+            self._kept[table] = self.work.store.read(table, key)
+        return self._kept[table][columns]
+
+    def _at_date(self, key: str) -> None:
+        """Forget what was kept of another date."""
+        if key != self._kept_date:
+            self._kept_date, self._kept, self._kept_factors = key, {}, {}
 
     def _joined(self, key: str, of_scores: dict[str, Columns]) -> Columns:
         """In the order of the spec's inputs."""
@@ -133,6 +155,9 @@ class InputReader:
 
     def _other(self, key: str) -> dict[str, Columns]:
         """The other factors over the universe of the date; NaN elsewhere and where the window is not yet full."""
+        self._at_date(key)
+        if self._kept_factors or not self.present:
+            return self._kept_factors
         keep = np.flatnonzero(self.universe(key))
         found: dict[str, Columns] = {}
         for name in self.present:
@@ -144,6 +169,7 @@ class InputReader:
             else:
                 column[keep, 0] = self._reported(factor, key, keep) if factor.panel == "fundamentals" else self._of_panel(factor, key, keep)
             found[name] = Columns((name,), column)
+        self._kept_factors = found
         return found
 
     def _of_panel(self, factor: OtherFactor, key: str, keep: np.ndarray) -> np.ndarray:

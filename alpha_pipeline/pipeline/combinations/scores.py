@@ -13,6 +13,7 @@ from alpha_pipeline.combination.ic_weights import filled
 from alpha_pipeline.combination.lightgbm_weighting import predict_trees
 from alpha_pipeline.combination.zscore_mean import mean_zscore
 from alpha_pipeline.digest import combine
+from alpha_pipeline.errors import ManifestMismatch, sentence
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.pipeline.combinations.fit import fit_name, load_fit, tree_features
 from alpha_pipeline.pipeline.combinations.inputs import Columns, InputReader
@@ -49,7 +50,7 @@ def score(work: Workspace, combination: Combination, keys: Sequence[str]) -> Ste
     """
     report = StepReport()
     panels = work.panels
-    inputs = InputReader(work, panels, combination)
+    inputs = InputReader(work, panels, combination, whole_dates=True)
     method = method_of(work, panels, combination, inputs)
     stale: list[tuple[str, str]] = []
     for key in sorted(keys):
@@ -120,7 +121,10 @@ class Trees:
         members: dict[int, np.ndarray] = {}
         for run in self.combination.runs:
             found = self.inputs.factors(key, run)
-            assert list(found.names) == manifest.meta["columns"], "the inputs have other factors than those that were fitted"
+            if list(found.names) != manifest.meta["columns"]:
+                raise ManifestMismatch(sentence("the inputs have other factors than those that were fitted", got=", ".join(found.names),
+                                                where=f"combination '{self.combination.name}' {key}", expected=", ".join(manifest.meta["columns"]),
+                                                next_step=f"Materialize combinations/{self.combination.name}/fit for {period_of(key).name} again."))
             x, kept = tree_features(found, universe)
             members[run] = np.full(len(universe), np.nan)
             members[run][kept] = predict_trees(self._text(key, run), x)
@@ -158,7 +162,8 @@ class Linear:
             score = self._weighted(found, weights, universe)
             return Scored(score, {}, {"no deep factor": int((universe & ~np.isfinite(score)).sum())},
                           {"weights": dict(zip(found.names, weights.tolist(), strict=True)), "absent": self.inputs.absent})
-        members, total = {}, {}
+        members: dict[int, np.ndarray] = {}
+        total: dict[str, float] = {}
         for run in self.combination.runs:
             found = self.inputs.factors(key, run)
             weights = self.weights.of(key, run, found.names)
