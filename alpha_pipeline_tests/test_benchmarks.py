@@ -19,6 +19,7 @@ from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
 from benchmarks import (
     alphanet,
+    attention,
     ensemble,
     factor_tests,
     linear_factors,
@@ -88,6 +89,12 @@ class TestExamples:
         output = capsys.readouterr().out
         assert all(bar.figure(output) > 0 for bar in section.bars)
         assert all(float(line.split()[-1]) < 1e-3 for line in output.splitlines() if "largest difference" in line)
+
+    def test_attention(self, capsys: pytest.CaptureFixture[str]) -> None:
+        attention.measure(100, 1, shapes=((320, 6),))
+        section = next(s for s in run_all.SECTIONS if s.key == "attention")
+        output = capsys.readouterr().out
+        assert all(bar.figure(output) > 0 for bar in section.bars)
 
     def test_ensemble(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         small = "--stocks 40 --steps 5 --dates 3 --epochs 1 --repeats 1 --members 2"

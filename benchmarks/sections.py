@@ -123,6 +123,17 @@ SECTIONS = (
         "loop, which waits for memory. On a quiet machine the ratios are highest; the load is printed in each line.",
     ),
     Section(
+        "attention",
+        "Attention over the steps",
+        ("attention",),
+        (
+            Bar("AttentionSelf, 320 steps, torch's attention over ours", r"AttentionSelf, 320 .*?torch +.*? (\S+) x", 1.5),
+            Bar("AttentionResidual, 320 steps, torch's attention over ours", r"AttentionResidual, 320 .*?torch +.*? (\S+) x", 1.5),
+        ),
+        "Whole steps: the recurrent layer, the same on both sides, the attention, the orthogonal layer; forward and backward. torch's side is"
+        " its fused attention (`scaled_dot_product_attention`). 160 steps of 20 fields are the report's 30-minute characteristics.",
+    ),
+    Section(
         "alphanet",
         "AlphaNet",
         ("alphanet",),
