@@ -140,11 +140,11 @@ def _correlation(
                     raise BadInput(sentence("infinite values", where=where, next_step="Set them to NaN where they arise."))
             result[rows] = _cosine(centered_ranks(a, pairs), centered_ranks(b, pairs), (n + 1) / 2.0, (n + 1) / 2.0, n, min_stocks)
         else:
-            means = [np.where(pairs, x, 0.0).sum(axis=1) / np.maximum(n, 1) for x in (a, b)]
-            for x, mean in zip((a, b), means, strict=True):
+            mean_a, mean_b = (np.where(pairs, x, 0.0).sum(axis=1) / np.maximum(n, 1) for x in (a, b))
+            for x, mean in ((a, mean_a), (b, mean_b)):
                 x -= mean[:, None]
                 np.copyto(x, 0.0, where=~pairs)
-            result[rows] = _cosine(a, b, *means, n, min_stocks)
+            result[rows] = _cosine(a, b, mean_a, mean_b, n, min_stocks)
 
     in_parallel(len(left), left.shape[1], fill, elements=_CHUNK)
     return result

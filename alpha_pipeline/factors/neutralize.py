@@ -150,9 +150,9 @@ def _slopes(within: FloatArray, regressors: Sequence[FloatArray], raw_squares: S
     scale = np.where(explained, np.inf, np.sqrt(np.maximum(diagonal, 0.0)))
     correlations = products / scale[:, :, None] / scale[:, None, :]
     if products.shape[1] == 1:  # the usual case: size alone; its correlation with itself is 1, or 0 if redundant
-        inverse = (correlations > 0).astype(np.float64)
+        inverse: FloatArray = (correlations > 0).astype(np.float64)
     else:
-        inverse = np.linalg.pinv(correlations, rcond=_COLLINEAR, hermitian=True)
+        inverse = np.asarray(np.linalg.pinv(correlations, rcond=_COLLINEAR, hermitian=True), dtype=np.float64)
     return np.asarray((inverse @ (within[:, 1:, 0] / scale)[:, :, None])[:, :, 0] / scale, dtype=np.float64)
 
 
