@@ -25,10 +25,14 @@ from benchmarks import (
     linear_factors,
     optimizer,
     panels,
+    peer_epochs,
     recovery,
+    recovery_control,
     recovery_tables,
+    recovery_zoo,
     risk_model,
     run_all,
+    scaling,
     training_step,
     windows,
 )
@@ -95,6 +99,40 @@ class TestExamples:
         section = next(s for s in run_all.SECTIONS if s.key == "attention")
         output = capsys.readouterr().out
         assert all(bar.figure(output) > 0 for bar in section.bars)
+
+    def test_peer_epochs(self) -> None:
+        ours, theirs = (peer_epochs.measure(side, 2, 12, 1) for side in ("ours", "peer"))
+        assert min(ours["seconds"], theirs["seconds"]) > 0
+        assert min(ours["memory"], theirs["memory"]) >= 0
+        windows_, dates = peer_epochs.make_windows(2, 5)
+        expanded = peer_epochs.ExpandedWindows(windows_, dates, peer_epochs.labels(windows_.n_dates, 5))
+        assert len(expanded) == 10
+        assert np.array_equal(expanded[7][0], windows_.window(dates[1], np.arange(5))[:, :, 2])  # second date, third stock
+
+    def test_scaling(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert scaling.exponent((1, 2, 4), [3.0, 6.0, 12.0]) == pytest.approx(1.0)
+        found = scaling.curve(scaling.network_config(scaling.MODELS[0]), 1, stocks=(20, 40), dates=(1, 2))
+        assert all(second > 0 for seconds in found.values() for second in seconds)
+        section = next(s for s in run_all.SECTIONS if s.key == "scaling")
+        output = capsys.readouterr().out
+        assert all(np.isfinite(bar.figure(output)) for bar in section.bars)
+
+    def test_controls_on_several_permutations(self, recovered: tuple[Path, Measured]) -> None:
+        root, _ = recovered
+        table, series = recovery_control.run(root, 2, TOY, TOY_MODEL, "2023H2", TOY_MODEL.training)
+        assert list(table.index) == list(series.columns) == ["permutation 1", "permutation 2"]
+        together = recovery_control.mean_over_permutations(series)
+        known = series.dropna()
+        assert together["RankIC"] == pytest.approx(table["RankIC"].mean())
+        assert together["NW s.e."] == pytest.approx(newey_west_se(known.mean(axis=1), min(10, len(known) - 1)))
+
+    def test_zoo(self, recovered: tuple[Path, Measured], capsys: pytest.CaptureFixture[str]) -> None:
+        root, _ = recovered
+        names = ("gru_daily", "alphanet_v2_1")
+        models = {name: replace(recovery_zoo.MODELS_BY_NAME[name], walk=TOY_MODEL.walk, training=TOY_MODEL.training) for name in names}
+        table = recovery_zoo.run(root, models, TOY, "2023H2")
+        assert set(names) <= set(table.index)
+        assert table.loc[list(names), ["RankIC", "parameters", "epochs"]].notna().all(axis=None)
 
     def test_ensemble(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         small = "--stocks 40 --steps 5 --dates 3 --epochs 1 --repeats 1 --members 2"
