@@ -66,6 +66,11 @@ class TestExamples:
         # 150 names are few: standard errors are as large as the smaller planted returns
         assert (found["with planted exposures"] > 0.4).all()
         assert found.loc["size", "correlation"] > 0.6
+        assert (found["definition"].drop("momentum") > 0.5).all()  # momentum's window is not filled on these dates
+        section = next(s for s in run_all.SECTIONS if s.key == "risk_model")
+        output = "figures\n" + table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
+        figures = [bar.figure(output) for bar in section.bars]
+        assert figures[:2] + figures[6:8] == pytest.approx(found.loc[["size", "beta"], ["correlation", "definition"]].to_numpy().T.ravel(), abs=6e-4)
 
     def test_factor_tests(self, capsys: pytest.CaptureFixture[str]) -> None:
         factor_tests.main(n_stocks=200, n_dates=12, n_repeats=1)
