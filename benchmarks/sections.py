@@ -206,9 +206,9 @@ SECTIONS = (
             *(Bar(f"{name}, in the model's terms against planted", rf"\n *{name} +\S+ +\S+ +(\S+) ", 0.9, unit="") for name in _PLANTED),
         ),
         "Correlation of daily style returns, one year of a simulated market of 3,000 stocks. Two things keep an estimate from the planted return:"
-        " our descriptors measure something else than the market used (`definition`: the planted shared returns, free of specific ones, put through the"
-        " same regression), and specific returns (`noise`). The planted volatility is a logarithm of recent squared returns, ours the standard"
-        " composite of a year orthogonal to size and beta; by Frisch–Waugh the orthogonalization changes exposures to size and beta, not this return.",
+        " our descriptors measure something else than the market used (`definition`: the planted shared returns, free of specific ones, put"
+        " through the same regression), and specific returns (`noise`). The planted volatility is a logarithm of recent squared returns, ours the"
+        " standard composite of a year; by Frisch–Waugh its orthogonality to size and beta changes what these two earn, not what it earns.",
     ),
     Section(
         "peer_epochs",
