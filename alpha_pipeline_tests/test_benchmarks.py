@@ -18,6 +18,7 @@ from alpha_pipeline.markets import MarketConfig, SimulatedSettings
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
 from benchmarks import (
+    alphalens_loop,
     alphanet,
     attention,
     ensemble,
@@ -74,9 +75,12 @@ class TestExamples:
 
     def test_factor_tests(self, capsys: pytest.CaptureFixture[str]) -> None:
         factor_tests.main(n_stocks=200, n_dates=12, n_repeats=1)
+        alphalens_loop.main(n_stocks=100, n_dates=4, n_repeats=1)
         section = next(s for s in run_all.SECTIONS if s.key == "factor_tests")
         output = capsys.readouterr().out
-        assert all(bar.figure(output) > 0 for bar in section.bars)
+        figures = {bar.name: bar.figure(output) for bar in section.bars}
+        assert figures.pop("IC and layers, largest difference") < 1e-10  # the same numbers as alphalens
+        assert all(figure > 0 for figure in figures.values())
 
     def test_windows(self, capsys: pytest.CaptureFixture[str]) -> None:
         windows.measure(DAILY, 45, 60, 1)
