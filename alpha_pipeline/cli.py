@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -61,9 +62,24 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--field", required=True, help="a setting such as training.lr, walk.sample_every or settings.n_hidden (of the network)")
     sweep.add_argument("--values", required=True, help="comma-separated, e.g. 1e-3,3e-4; a list is written a+b, no value none")
     sweep.add_argument("--periods", nargs="+", default=[], help="half-years to train and score, e.g. 2022H1 (default: the experiment's)")
+    constraints = command("sweep-constraints", _sweep_constraints, "rebalance and backtest an experiment's portfolio under other limits, and compare")
+    constraints.add_argument("experiment", help="an experiment with a study of kind constraint_sweep, already run up to its signals")
+    constraints.add_argument("--start", help="first out-of-sample date (default: the experiment's)")
+    constraints.add_argument("--end", help="last out-of-sample date (default: the experiment's)")
+    changes = command("changes", _changes, "print what a rebalance changed and why, or write it as a page")
+    changes.add_argument("portfolio")
+    changes.add_argument("--week", help="the Monday of the week, or any date in it (default: the newest rebalance)")
+    changes.add_argument("--output", help="write the HTML page to this file")
     report = command("report", _report, "print where an experiment's report lies, or copy it")
     report.add_argument("experiment")
     report.add_argument("--output", help="copy the HTML page to this file")
+    index = command("index", _index, "write the page over all experiments of a market that have a report")
+    index.add_argument("--output", help="write it and all reports into this folder, linked with one another")
+    compare = command("compare", _compare, "write a page that compares two runs")
+    compare.add_argument("first", help="an experiment")
+    compare.add_argument("second", help="another one, or the same on --second-market")
+    compare.add_argument("--second-market", help="market of the second run (default: --market)")
+    compare.add_argument("--output", default="comparison.html", help="file to write (default: comparison.html)")
     sql = command("sql", _sql, "query the store with DuckDB: one view per table")
     sql.add_argument("query", nargs="?", help="a statement; without one, an interactive prompt")
     check = command("check", _check, "run the asset checks on stored partitions; exit code 1 when one fails")
@@ -149,14 +165,17 @@ def _run(options: argparse.Namespace) -> int:
     console.print(f"[bold]{spec.title}[/bold] on '{work.market.name}' ({kind}), {plan.start} … {plan.end}, {len(steps)} steps")
     started = time.monotonic()
     with progress_bars(console, len(steps)) as bars:
-        runner.run_experiment(defs, instance, steps, lambda number, step: bars.stage(number, step.title))
+        done = runner.run_experiment(defs, instance, steps, lambda number, step: bars.stage(number, step.title))
     from alpha_pipeline.pipeline.reports import load_report_inputs
     from alpha_pipeline.reporting.terminal import summary_table
 
     Console().print(summary_table(load_report_inputs(work, spec)))
     path = work.store.bundle_path(f"reports/{spec.name}", "report.html")
-    console.print(f"report: {path}\nfinished in {time.monotonic() - started:.0f} s; see it all with: alpha-pipeline ui --market {options.market}",
-                  soft_wrap=True)  # a path broken into two lines cannot be copied
+    for line in done.lines():
+        console.print(line, soft_wrap=True, highlight=False)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)  # bytes there, KiB on Linux
+    console.print(f"report: {path}\nfinished in {time.monotonic() - started:.0f} s, peak memory {peak:.2f} GiB; "
+                  f"see it all with: alpha-pipeline ui --market {options.market}", soft_wrap=True)  # a path broken into two lines cannot be copied
     return 0
 
 
@@ -205,6 +224,69 @@ def _sweep(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sweep_constraints(options: argparse.Namespace) -> int:
+    from alpha_pipeline.experiments import experiment
+
+    spec = experiment(options.experiment)
+    work, defs, instance = _open(options)
+    from rich.console import Console
+    from rich.table import Table
+
+    from alpha_pipeline.assets import runner
+    from alpha_pipeline.assets.sweeps import constraint_steps
+    from alpha_pipeline.experiments.select import carried
+    from alpha_pipeline.pipeline.session import plan_run
+    from alpha_pipeline.pipeline.studies.constraint_sweep import sweep_columns
+    from alpha_pipeline.pipeline.studies.study import study_name
+    from alpha_pipeline.pipeline.sweep import formatted
+    from alpha_pipeline.reporting.progress_bar import progress_bars
+
+    spec = carried(spec, work.source.describe())
+    start, end = (runner.iso_date(day) if day else None for day in (options.start, options.end))
+    steps, study = constraint_steps(spec, plan_run(spec, work.calendar, start, end), work)
+    with progress_bars(Console(stderr=True), len(steps)) as bars:
+        runner.run_experiment(defs, instance, steps, lambda number, step: bars.stage(number, step.title))
+    found = work.store.read_bundle(study_name(spec.name, study.name))["sweep"]
+    columns = ["variant", *sweep_columns(found), "constituent_share", "smallest_10", "smallest_20", "smallest_30"]
+    table = Table(box=None, title=f"{spec.name}: {study.name}")
+    for column in columns:
+        table.add_column(column)
+    for row in found[columns].itertuples(index=False):
+        table.add_row(*(formatted(value) for value in row))
+    _print(table)
+    return 0
+
+
+def _changes(options: argparse.Namespace) -> int:
+    from rich.table import Table
+
+    from alpha_pipeline.assets.runner import iso_date
+    from alpha_pipeline.market.calendar import as_date
+    from alpha_pipeline.pipeline.changes import PAGE, newest_week, page_name, read_changes
+    from alpha_pipeline.pipeline.session import monday
+    from alpha_pipeline.pipeline.workspace import Workspace
+    from alpha_pipeline.reporting.changes_page import render_changes, terminal_rows
+
+    work = Workspace(load_market(options.market))
+    newest = newest_week(work, options.portfolio)
+    week = monday(as_date(iso_date(options.week))).isoformat() if options.week else newest
+    found = read_changes(work, options.portfolio, week)
+    if options.output:
+        Path(options.output).write_text(render_changes(found, work.market.name, work.source.describe().is_simulated), encoding="utf-8")
+        print(options.output)
+        return 0
+    header, rows = terminal_rows(found)
+    table = Table(box=None, title=f"{found.portfolio}: decided at the close of {found.session or 'no session'}")
+    for column in header:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    _print(table)
+    page = work.store.bundle_path(page_name(options.portfolio), PAGE)
+    print(page if week == newest else "write this week's page with --output FILE")
+    return 0
+
+
 def _report(options: argparse.Namespace) -> int:
     from alpha_pipeline.experiments import experiment
     from alpha_pipeline.pipeline.workspace import Workspace
@@ -217,6 +299,35 @@ def _report(options: argparse.Namespace) -> int:
         print(options.output)
     else:
         print(work.store.bundle_path(f"reports/{spec.name}", "report.html"))
+    return 0
+
+
+def _index(options: argparse.Namespace) -> int:
+    from alpha_pipeline.experiments import EXPERIMENTS
+    from alpha_pipeline.pipeline.pages import INDEX, export_index, write_index
+    from alpha_pipeline.pipeline.workspace import Workspace
+
+    work = Workspace(load_market(options.market))
+    if options.output:
+        print(export_index(work, tuple(EXPERIMENTS.values()), Path(options.output))[0])
+    else:
+        write_index(work, tuple(EXPERIMENTS.values()))
+        print(work.store.bundle_path(INDEX, "index.html"))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from alpha_pipeline.experiments import experiment
+    from alpha_pipeline.experiments.select import for_source
+    from alpha_pipeline.pipeline.pages import comparison_page
+    from alpha_pipeline.pipeline.workspace import Workspace
+
+    runs = []
+    for name, market in ((options.first, options.market), (options.second, options.second_market or options.market)):
+        work = Workspace(load_market(market))
+        runs.append((work, for_source(experiment(name), work.source.describe())))
+    Path(options.output).write_text(comparison_page(runs[0], runs[1]), encoding="utf-8")
+    print(options.output)
     return 0
 
 

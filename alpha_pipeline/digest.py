@@ -23,10 +23,16 @@ def combine(parts: Iterable[str]) -> str:
 def canonical(value: Any) -> Any:
     """JSON-able form of settings: dataclasses carry their class name, tuples become lists, dates ISO strings.
 
+    A field with the metadata ``{"digest": "if changed"}`` is left out where it has its default: a setting that came later leaves the hashes of
+    what was computed before it existed as they were.
+
     Raises ``TypeError`` for anything whose text form is not stable, so that no digest depends on a memory address.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {
+            f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)
+            if f.metadata.get("digest") != "if changed" or getattr(value, f.name) != f.default
+        }
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(k): canonical(v) for k, v in value.items()}

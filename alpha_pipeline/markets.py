@@ -80,6 +80,8 @@ MARKETS: dict[str, MarketConfig] = {
                      description="300 simulated stocks, two years, 15-minute bars: what `make demo` runs on"),
         MarketConfig("ci", "simulated", dt.date(2023, 1, 3), dt.date(2023, 9, 28), SimulatedSettings(60, 11),
                      description="60 simulated stocks, nine months: the market of the tests"),
+        MarketConfig("small", "simulated", dt.date(2021, 1, 4), dt.date(2024, 6, 28), SimulatedSettings(300, 7, bar_minutes=5),
+                     description="300 simulated stocks, three and a half years, 5-minute bars: what the small forms of the five systems run on"),
         MarketConfig("simulated", "simulated", dt.date(2019, 1, 2), dt.date(2023, 12, 29), SimulatedSettings(800, 7),
                      description="800 simulated stocks, five years, regime switch in spring 2023: research on planted alpha"),
     )

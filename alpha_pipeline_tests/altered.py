@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from alpha_pipeline.digest import combine, content_hash, digest
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.panel import Panel
 from alpha_pipeline.market.calendar import TradingCalendar, as_date
 from alpha_pipeline.market.schema import TABLES
@@ -25,7 +26,8 @@ from alpha_pipeline.store import Manifest
 from alpha_pipeline.training.checkpoint import load_checkpoint
 
 NEW_SYMBOL, NEW_INDUSTRY = "000000.SZ", "新行业"  # sorts before every other symbol: an axis that is sorted anew would move all columns
-PANEL_ASSETS = {"universe": "status", "daily_panel": "daily", "intraday_15m_panel": "intraday_15m"}
+PANEL_ASSETS = {"universe": "status", "daily_panel": "daily", "intraday_15m_panel": "intraday_15m",
+                **{f"{name}_panel": name for name in CHARACTERISTIC_PANELS}}
 _OHLC = ("open", "high", "low", "close")
 
 
@@ -282,6 +284,11 @@ def _weeks(work: Workspace, asset: str) -> Prints:
     return prints
 
 
+def _fits(work: Workspace, asset: str) -> Prints:
+    names = {name.rsplit("/", 1)[-1]: name for name in work.store.bundles(f"{asset}/")}
+    return {period: Print(_half_year_start(period), manifest_print(work.store.bundle(name))) for period, name in names.items()}
+
+
 def _bundle(work: Workspace, asset: str) -> Prints:
     return {"bundle": Print("", manifest_print(work.store.bundle(asset)))}
 
@@ -292,9 +299,10 @@ _KINDS: tuple[tuple[str, Callable[[Workspace, str], Prints]], ...] = (
     (r"risk/(?:exposures|factor_returns|specific_returns|covariance|specific)", _table_prints),
     (r"models/\w+/training_set", _training_set),
     (r"models/\w+/checkpoint", _checkpoint),
-    (r"models/\w+/scores|signals/\w+/factor", _table_prints),
-    (r"portfolios/\w+/weights", _weeks),
-    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|reports/\w+", _bundle),
+    (r"(?:models|combinations)/\w+/scores|signals/\w+/factor", _table_prints),
+    (r"combinations/\w+/fit", _fits),
+    (r"portfolios/\w+/(?:weights|changes)", _weeks),
+    (r"signals/\w+/factor_test|portfolios/\w+/(?:backtest|attribution)|studies/\w+/\w+|reports/\w+", _bundle),
 )
 
 

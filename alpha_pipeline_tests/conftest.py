@@ -15,12 +15,23 @@ import dagster as dg
 
 from alpha_pipeline.assets import runner
 from alpha_pipeline.assets.risk import RISK_ASSETS
+from alpha_pipeline.combination.lightgbm_weighting import TreeSettings
 from alpha_pipeline.definitions import build_definitions
-from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, PortfolioSpec, SignalSpec
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, LINEAR_BLEND, ORACLE, enhanced, signal_of
 from alpha_pipeline.pipeline.session import RunPlan, plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.portfolio.constraints import (
+    FactorClassBound,
+    FullyInvested,
+    IndustryBound,
+    LongOnly,
+    MaxDeviation,
+    TrackingErrorLimit,
+    TurnoverLimit,
+)
+from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.resources.market import MarketResource
 from alpha_pipeline.training.periods import WalkForward
 
@@ -30,10 +41,21 @@ TINY_MODEL = replace(
     DEMO_MODEL, name="tiny", seeds=(0, 1), walk=WalkForward(train_start=dt.date(2023, 1, 1), min_train_dates=4, min_valid_dates=1),
     training=replace(DEMO_MODEL.training, max_epochs=2, patience=2),
 )
+# other factors need no earlier half-year of a network, so trees on them can be fitted on the little history there is
+TINY_TREES = CombinationSpec("tiny_trees", "lightgbm", ("size", "reversal", "volatility", "value", "analyst"), window_months=3, min_months=2,
+                             trees=TreeSettings(max_rounds=5, min_leaf=20, n_leaves=4))
+TINY_ICIR = CombinationSpec("tiny_icir", "max_icir", ("size", "reversal", "volatility"), window_months=3, min_months=2)
+TINY_PREMIUM = replace(TINY_ICIR, name="tiny_premium", method="premium", inputs=("size", "mid_cap", "turnover", "profitability", "sue"))
+TINY_COMBINED = CombinationSpec("tiny_combined", "zscore_mean", ("tiny", "tiny_trees"))
+# a tracking-error limit, all styles and a panel's field: weights that read the stored risk model, and an attribution that does
+TINY_RISK = PortfolioSpec("tiny_risk", "tiny", EnhancedIndexSpec(CSI500, (
+    FullyInvested(), LongOnly(), MaxDeviation(0.05), IndustryBound(0.1), FactorClassBound("style", 0.8),
+    FactorClassBound("other", 2.0, ("daily.turn@20",)), TrackingErrorLimit(0.06), TurnoverLimit(0.4, "one")), solver="clarabel"), attribution="full")
 TINY = replace(
     DEMO, name="tiny", title="Tiny", start=dt.date(2023, 7, 3), end=dt.date(2023, 8, 31), models=(TINY_MODEL,),
-    signals=(signal_of(TINY_MODEL, "incremental"),), comparisons=(LINEAR_BLEND, ORACLE), test=replace(DEMO.test, n_layers=3),
-    portfolios=(enhanced("tiny", CSI500, 0.6, 0.05, 0.05, 0.3, 0.6, name="tiny_csi500", published=False),),
+    signals=(signal_of(TINY_MODEL, "incremental"), SignalSpec("tiny_combined", combination="tiny_combined")),
+    combinations=(TINY_TREES, TINY_ICIR, TINY_PREMIUM, TINY_COMBINED), comparisons=(LINEAR_BLEND, ORACLE), test=replace(DEMO.test, n_layers=3),
+    portfolios=(enhanced("tiny", CSI500, 0.6, 0.05, 0.05, 0.3, 0.6, name="tiny_csi500", published=False), TINY_RISK),
 )
 
 
@@ -50,7 +72,7 @@ class Run:
 
 def all_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> list[runner.Step]:
     """The experiment's steps, and the market's risk model after its panels: every asset of the graph gets its values."""
-    first, *others = runner.experiment_steps(spec, plan, work)
+    first, *others = [step for step in runner.experiment_steps(spec, plan, work) if not step.title.startswith("Risk")]
     return [first, runner.Step("Risk model", RISK_ASSETS, plan.history[0], plan.end), *others]
 
 

@@ -21,6 +21,7 @@ from benchmarks import (
     alphalens_loop,
     alphanet,
     attention,
+    characteristics,
     ensemble,
     factor_tests,
     linear_factors,
@@ -81,6 +82,14 @@ class TestExamples:
         figures = {bar.name: bar.figure(output) for bar in section.bars}
         assert figures.pop("IC and layers, largest difference") < 1e-10  # the same numbers as alphalens
         assert all(figure > 0 for figure in figures.values())
+
+    def test_characteristics(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = characteristics.measure(30, 15, 20, 1)
+        assert found["difference"] < 1e-9
+        assert characteristics.seconds_of_row(20, 30) > 0
+        characteristics.main(["--stocks", "5000", "--minutes", "30", "--peer-stocks", "12"])
+        section = next(s for s in run_all.SECTIONS if s.key == "characteristics")
+        assert all("| " in bar.row(capsys.readouterr().out) for bar in section.bars[:1])
 
     def test_windows(self, capsys: pytest.CaptureFixture[str]) -> None:
         windows.measure(DAILY, 45, 60, 1)

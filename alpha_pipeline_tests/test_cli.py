@@ -110,7 +110,7 @@ class TestMistakes:
             ["ui"],
         ):
             assert mistake(run(*command, "--market", "cii")).startswith(
-                "unknown market 'cii' (expected one of demo, ci, simulated, a path to a .toml file)"
+                "unknown market 'cii' (expected one of demo, ci, small, simulated, a path to a .toml file)"
             )
 
     def test_an_experiment_whose_dates_the_market_lacks(self, run):

@@ -19,13 +19,15 @@ from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments import EXPERIMENTS
 from alpha_pipeline.experiments.demo import DEMO
 from alpha_pipeline.market.schema import TABLES
+from alpha_pipeline_tests.conftest import TINY
 from alpha_pipeline_tests.helpers_process import facts_of_another_process
 
 SNAPSHOT = Path(__file__).parent / "golden" / "asset_graph.json"
 UPDATE = "python -m alpha_pipeline_tests.test_definitions"
 
 # The method from left to right; an asset depends on its own group and on those before it.
-GROUPS = ("market", "features", "risk", "training", "scores", "factors", "factor_tests", "portfolios", "backtests", "attribution", "reports")
+GROUPS = ("market", "features", "risk", "training", "scores", "combinations", "factors",
+          "factor_tests", "portfolios", "backtests", "attribution", "studies", "reports")
 
 
 def graph_of(market: str, experiments: list[ExperimentSpec] | None = None) -> dg.AssetGraph:
@@ -64,9 +66,12 @@ class TestLoads:
     def test_small_market_has_the_same_graph(self, graph):
         assert snapshot(graph_of("ci")) == snapshot(graph)
 
-    def test_every_experiment_is_in_it(self, graph):
-        keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
-        for spec in EXPERIMENTS.values():
+    @pytest.mark.parametrize(("market", "absent"), [("demo", {"attention", "attention_small"}), ("small", set())])
+    def test_every_experiment_is_in_it(self, market, absent):
+        """ATTENTION needs bars that make ten minutes; those of the demo have fifteen."""
+        keys = {key.to_user_string() for key in graph_of(market).get_all_asset_keys()}
+        assert not {f"reports/{name}" for name in absent} & keys
+        for spec in [spec for name, spec in EXPERIMENTS.items() if name not in absent]:
             assert f"reports/{spec.name}" in keys
             assert {f"models/{model.name}/checkpoint" for model in spec.models} <= keys
             assert {f"portfolios/{portfolio.name}/weights" for portfolio in spec.portfolios} <= keys
@@ -129,7 +134,18 @@ class TestEveryAsset:
                 )
 
     def test_every_group_is_used(self, graph):
-        assert {node.group_name for node in graph.asset_nodes} == set(GROUPS)
+        nodes = [*graph.asset_nodes, *graph_of("ci", [TINY]).asset_nodes]
+        assert {node.group_name for node in nodes} == set(GROUPS)
+
+    def test_a_combination_stands_between_its_inputs_and_its_signal(self):
+        found = snapshot(graph_of("ci", [TINY]))
+        assert found["combinations/tiny_trees/fit"]["partitions"] == "half_year"
+        assert {"labels/r10", "daily_panel", "fundamentals"} <= set(found["combinations/tiny_trees/fit"]["depends_on"])
+        assert "combinations/tiny_trees/fit" in found["combinations/tiny_trees/scores"]["depends_on"]
+        assert {"models/tiny/scores", "combinations/tiny_trees/scores"} <= set(found["combinations/tiny_combined/scores"]["depends_on"])
+        assert "combinations/tiny_combined/scores" in found["signals/tiny_combined/factor"]["depends_on"]
+        daily = build_definitions("ci", [TINY]).get_repository_def().get_job("daily").asset_layer.selected_asset_keys
+        assert dg.AssetKey(["combinations", "tiny_combined", "scores"]) in daily
 
     def test_training_runs_in_the_pool_of_the_accelerator(self, graph):
         for node in graph.asset_nodes:

@@ -14,11 +14,11 @@ import alpha_pipeline.experiment as experiment_module
 from alpha_pipeline.backtest.costs import DatedCosts
 from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, MissingData, UnknownName
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, replace_field
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec, replace_field
 from alpha_pipeline.experiments import EXPERIMENTS, experiment
 from alpha_pipeline.experiments.demo import DEMO, DEMO_MODEL
 from alpha_pipeline.experiments.multifreq import CSI500, GRU_DAILY, LINEAR_BLEND, MULTIFREQ, ORACLE, enhanced, signal_of
-from alpha_pipeline.experiments.select import carried, for_source, missing_for, shared_parts
+from alpha_pipeline.experiments.select import carried, characteristic_panels, for_source, missing_for, shared_parts
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.schema import TABLES
@@ -31,15 +31,18 @@ from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import LOSS_NAMES, TrainingSpec
 from alpha_pipeline_tests.helpers_process import facts_of_another_process
 
-SIMULATED = SourceDescription("simulated", True, "a simulated market", tuple(TABLES), intraday_minutes=15)
-REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intraday_minutes=15)
+SIMULATED = SourceDescription("simulated", True, "a simulated market", tuple(TABLES), intraday_minutes=5)
+REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intraday_minutes=5)
 
 # Fields that name a thing and decide nothing: two models that differ in them alone share checkpoints, two portfolios the weights.
 MODEL_LABELS = {"name"}
 PORTFOLIO_LABELS = {"name", "published"}
+# Fields of a portfolio that its weights do not depend on, only what is made of them.
+PORTFOLIO_RESULTS = {"attribution", "mode", "capital", "benchmark_level"}
 
 # Another valid value for the settings whose values are words or lists.
 OTHER: dict[str, Any] = {
+    "studies": (StudySpec("a_study", "any"),),
     "network": "gru_mixed",
     "tensors": ("daily",),
     "settings": (("hidden", 16),),
@@ -57,13 +60,26 @@ OTHER: dict[str, Any] = {
     "solver": "clarabel",
     "on_infeasible": "raise",
     "unfilled": "cash",
+    "attribution": "full",
+    "trade_price": "open",
+    "mode": "shares",
+    "benchmark_level": "total_return",
+    "max_participation": 0.1,
+    "slippage": 0.001,
     "every": 5,
     "return_entry": "next_vwap",
     "test_universes": ("all",),
     "tags": ("a tag",),
+    "combinations": (CombinationSpec("equal", "equal", ("size",)),),
+    "method": "max_icir",
+    "inputs": ("size", "value"),
+    "runs": (0, 1),
     "precision": "bfloat16",
     "exposures": ("size", "industry"),
+    "label_neutral": ("size", "momentum_10d"),
+    "variants": (PortfolioSpec("a_variant", "linear_blend", EnhancedIndexSpec(CSI500, (FullyInvested(), LongOnly()))),),
     "panel": "intraday_15m",
+    "anchors": ((1, 31), (7, 31)),
     "fields": ("open", "close"),
     "scale": "mean",
 }
@@ -157,6 +173,10 @@ class TestDigests:
         for name, spec in variants(DEMO_MODEL):
             assert (spec.training_digest() == base) == (name in MODEL_LABELS), name
 
+    def test_a_model_without_a_neutral_label_and_of_calendar_half_years_keeps_its_digest(self):
+        """Frozen before these settings existed: old checkpoints stay valid."""
+        assert DEMO_MODEL.training_digest() == "7d3c7d3b954de7e38fc40859a5a5a355"
+
     def test_every_setting_of_a_tensor_changes_it_too(self, monkeypatch):
         base = DEMO_MODEL.training_digest()
         for name, tensor in variants(TENSORS["daily"]):
@@ -167,8 +187,17 @@ class TestDigests:
     def test_every_setting_of_a_portfolio_changes_its_digest_or_is_a_label(self):
         portfolio = DEMO.portfolios[0]
         for name, spec in variants(portfolio):
-            assert (spec.digest() == portfolio.digest()) == (name in PORTFOLIO_LABELS), name
+            is_replay = name.startswith("share_rules.") or name in PORTFOLIO_RESULTS
+            assert (spec.digest() == portfolio.digest()) == (is_replay or name in PORTFOLIO_LABELS), name
+            assert (spec.backtest_digest() == portfolio.backtest_digest()) == (name in {*PORTFOLIO_LABELS, "attribution"}), name
         assert replace(portfolio, costs=DatedCosts()).digest() != portfolio.digest()  # type: ignore[arg-type]
+        assert portfolio.backtest_digest() == portfolio.digest() == digest(
+            [portfolio.signal, portfolio.optimizer, portfolio.costs, portfolio.unfilled]), "hashes of before these settings existed hold"
+
+    def test_every_setting_of_a_combination_changes_its_digest_or_is_its_name(self):
+        combination = CombinationSpec("c", "lightgbm", ("size",))
+        for name, spec in variants(combination):
+            assert (spec.digest() == combination.digest()) == (name == "name"), name
 
     def test_every_setting_of_a_signal_changes_its_digest(self):
         for base in (DEMO.signals[0], LINEAR_BLEND):
@@ -292,6 +321,18 @@ class TestErrors:
                 InvalidSpec,
                 "signal 'both': a signal comes from either a model or a baseline",
             ),
+            (
+                {"signals": (SignalSpec("both", model="demo_incremental", combination="c"),)},
+                InvalidSpec,
+                "a signal comes from either a model or a baseline or a combination",
+            ),
+            ({"signals": (SignalSpec("s", combination="c"),)}, UnknownName, "unknown combination 'c'"),
+            (
+                {"combinations": (CombinationSpec("demo_incremental", "equal", ("size",)),)},
+                InvalidSpec,
+                "model or combination 'demo_incremental' is named twice",
+            ),
+            ({"combinations": (CombinationSpec("c", "equal", ("b",)),)}, UnknownName, "unknown input of combination 'c' 'b'"),
             ({"signals": (SignalSpec("none"),)}, InvalidSpec, "signal 'none': a signal comes from either a model or a baseline"),
             ({"signals": (SignalSpec("s", model="demo_incrementl"),)}, UnknownName, "unknown model 'demo_incrementl'"),
             ({"signals": (SignalSpec("s", baseline="oracel"),)}, UnknownName, "unknown baseline 'oracel'.*Did you mean 'oracle'"),
@@ -323,6 +364,15 @@ class TestSelect:
         assert missing_for(MULTIFREQ, self.without("intraday_bars", "index_weights")) == ["intraday_bars", "index_weights"]
         assert missing_for(EXPERIMENTS["multifreq_daily"], self.without("intraday_bars")) == []
         assert missing_for(MULTIFREQ, self.without("fundamentals")) == []
+
+    def test_panels_of_a_combinations_other_factors_are_wanted_where_the_source_can_have_them(self):
+        flow = CombinationSpec("c", "premium", ("size", "closing_volume_share", "large_order_share"))
+        spec = replace(DEMO, combinations=(flow,))
+        assert characteristic_panels((spec,)) == ()
+        assert characteristic_panels((spec,), SIMULATED) == ("mschars", "l2chars")
+        poorer = replace(REAL, missing={"intraday_bars.trade_count": "not sold"})
+        assert characteristic_panels((spec,), poorer) == ("mschars",)
+        assert characteristic_panels((spec,), self.without("intraday_bars")) == ()
 
     def test_running_it_anyway_is_a_sentence_with_the_sources_reasons(self):
         source = self.without("intraday_bars", intraday_bars="the vendor sells them apart")

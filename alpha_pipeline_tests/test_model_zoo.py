@@ -13,14 +13,18 @@ import torch
 
 import alpha_pipeline.models
 from alpha_pipeline.errors import AlphaPipelineError
+from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.models import NETWORKS, Network, NetworkConfig
 from alpha_pipeline.models.alphanet_v2 import AlphaNetV2
 from alpha_pipeline.models.attention_residual import AttentionResidual
 from alpha_pipeline.models.attention_rnn import AttentionRnn
 from alpha_pipeline.models.attention_self import AttentionSelf
+from alpha_pipeline.models.factor_gru import FactorGru
+from alpha_pipeline.models.factor_transformer import FactorTransformer
+from alpha_pipeline.models.gru_daily import GruDaily
 
-N_STEPS = {"daily": 12, "intraday_15m": 21, "alphanet": 30, "rawbar": 30}
-N_FIELDS = {"daily": 6, "intraday_15m": 6, "alphanet": 15, "rawbar": 8}
+N_STEPS = {"daily": 12, "intraday_15m": 21, "alphanet": 30, "rawbar": 30, "mschars": 30, "l2chars": 30, "chars_30m": 21, "chars_10m": 24}
+N_FIELDS = {name: tensor.n_fields for name, tensor in TENSORS.items()}
 N_EXPOSURES = 4
 SHARED_FILES = {"__init__", "contract", "head", "operators", "pair_coverage", "attention", "convolution", "intraday", "orthogonal"}
 
@@ -28,7 +32,7 @@ SHARED_FILES = {"__init__", "contract", "head", "operators", "pair_coverage", "a
 # Linear(k -> m): (k + 1) m, without bias k m. A factor unit ends in Linear(k -> 32) without bias and a BN without parameters.
 ENCODER = 4 * 32 * 32 + (32 * 64 + 64) + (64 * 32 + 32)  # query, key, value, mix; two layers of the feed-forward network
 MLP_AND_HEAD = (32 * 64 + 64) + 64 * 32 + 2 * 32 + 33
-RNN_32 = 3 * 32 * (6 + 32 + 2)
+RNN_32 = 3 * 32 * (16 + 32 + 2)  # 16 characteristics of a half hour
 N_PARAMETERS = {
     "gru_daily": 3_420 + 60 + 31,  # 3,511
     "gru_intraday": 3_511,  # MULTIFREQ's GRU-15m, as torch counts it
@@ -48,12 +52,19 @@ N_PARAMETERS = {
         + 64 * 32
     ),  # 165,696
     "factor_transformer": 4 + (10 * 32 + 32) + 2 * ENCODER + 3 * 64 + 32 + 30 + 64 * 32,  # time, embedding, norms (last without bias)
+    "factor_gru, l2chars": 3 * 30 * (12 + 30 + 2) + 30 * 32,  # 4,920
+    "gru_daily, mschars": 3 * 30 * (27 + 30 + 2) + 60 + 31,  # 5,401
+    "attention_rnn, 10 minutes": 3 * 32 * (12 + 32 + 2) + MLP_AND_HEAD,
     "attention_rnn": RNN_32 + MLP_AND_HEAD,
     "attention_self": RNN_32 + 3 * 32 * 32 + MLP_AND_HEAD,
     "attention_residual": RNN_32 + 3 * 32 * 32 + 64 + MLP_AND_HEAD,
 }
 CONFIGS: dict[str, NetworkConfig] = {name: config() for name, config in NETWORKS.items()} | {
     "alphanet_v2.1": AlphaNetV2(n_sampled_fields=8),
+    "attention_rnn, 10 minutes": AttentionRnn(tensor="chars_10m"),
+    "factor_gru, l2chars": FactorGru(tensor="l2chars"),
+    "factor_transformer, mschars": FactorTransformer(tensor="mschars"),
+    "gru_daily, mschars": GruDaily(tensor="mschars"),
     "attention_rnn, neutral, lstm": AttentionRnn(rnn="lstm", neutralize=True),
     "attention_rnn, plain": AttentionRnn(orthogonal=False),
     "attention_self, plain": AttentionSelf(orthogonal=False, learn_shift=True),
@@ -269,10 +280,12 @@ class TestProperties:
 def changed(field: dataclasses.Field[Any]) -> Any:
     """Another value of a setting."""
     default = field.default
+    if field.name == "n_fields" and default is None:
+        return 5
     if isinstance(default, bool):
         return not default
     if isinstance(default, str):
-        return {"tensor": "another", "rnn": "lstm"}[field.name]
+        return {"tensor": "weekly", "rnn": "lstm"}[field.name]
     assert isinstance(default, int)
     return {"n_sampled_fields": 8, "n_heads": 2, "kernel": 5, "n_width": 40, "pooling": 2}.get(field.name, default + 1)
 

@@ -24,6 +24,10 @@ from alpha_pipeline.definitions import build_definitions
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.market.schema import TABLES
 from alpha_pipeline.pipeline import factors, ingest, panels, portfolios, reports, risk_exposures, training
+from alpha_pipeline.pipeline.combinations import scores as combinations
+from alpha_pipeline.pipeline.combinations import trailing
+from alpha_pipeline.pipeline.combinations.fit import fit
+from alpha_pipeline.pipeline.combinations.plan import resolved
 from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.resources.market import MarketResource
@@ -51,7 +55,7 @@ GRAPH = build_definitions(CI_MARKET, [TINY]).resolve_asset_graph()
 ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
 PARTITIONED = [asset for asset in ASSETS if GRAPH.get(dg.AssetKey(asset.split("/"))).partitions_def is not None]
 # made before the altered dates by construction; TestTraining and TestPlantedLookAhead show that they would notice
-TRAINED = [a for a in PARTITIONED if a.endswith(("/training_set", "/checkpoint"))]
+TRAINED = [a for a in PARTITIONED if a.endswith(("/training_set", "/checkpoint", "/fit"))]
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,8 @@ def worlds(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     with pytest.MonkeyPatch.context() as patch:
         # the page prints how long training took; that is the one thing in it that may differ
         patch.setattr(reports, "history_frame", lambda checkpoint: training.history_frame(checkpoint).assign(seconds=0.0, samples_per_second=0.0))
-        results = ("Factor tests", "Backtest", "Report")
-        run_steps(altered, END, ("Raw", "Risk", "Train", "Scores", "Rebalance"))
+        results = ("Factor tests", "Backtest", "Study", "Report", "Index")
+        run_steps(altered, END, ("Raw", "Risk", "Train", "Fit", "Scores", "Factors", "Rebalance"))
         for resource in (plain, altered):
             run_steps(resource, T, results)
         yield Worlds(plain.workspace(), altered.workspace())
@@ -167,9 +171,10 @@ def before_training(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Wo
 
 
 class TestTraining:
-    def test_training_set_and_checkpoint_know_nothing_of_their_half_year(self, ci_run, before_training):
+    def test_training_set_checkpoint_and_fit_know_nothing_of_their_half_year(self, ci_run, before_training):
         training.make_training_set(before_training, TINY_MODEL, PERIOD)
         training.train(before_training, TINY_MODEL, PERIOD, "cpu")
+        fit(before_training, resolved(TINY.combinations, TINY.models)["tiny_trees"], PERIOD)
         for asset in TRAINED:
             plain, altered = (fingerprints(work, asset) for work in (ci_run.work, before_training))
             assert list(plain) == [PERIOD]
@@ -211,6 +216,17 @@ class TestPlantedLookAhead:
         honest = training.windows_of
         monkeypatch.setattr(training, "windows_of", lambda opened, spec, start, stop: honest(opened, spec, start + 1, stop + 1))
         first, second = self._remade(worlds, monkeypatch, lambda work: training.score(work, TINY_MODEL, [T], "cpu"))
+        assert not first.equals(second)
+
+    @pytest.mark.parametrize("name", ["tiny_icir", "tiny_premium"])
+    def test_combination_weighted_by_labels_that_end_a_day_late(self, worlds, monkeypatch, name):
+        combination = resolved(TINY.combinations, TINY.models)[name]
+        first, second = self._remade(worlds, monkeypatch, lambda work: combinations.score(work, combination, [T]))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
+        honest = trailing.past_dates
+        late = worlds.plain.calendar.offset(T, 1)
+        monkeypatch.setattr(trailing, "past_dates", lambda combination, day, calendar: honest(combination, late, calendar))
+        first, second = self._remade(worlds, monkeypatch, lambda work: combinations.score(work, combination, [T]))
         assert not first.equals(second)
 
     def test_weights_against_the_next_benchmark(self, worlds, monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 
 from alpha_pipeline.assets import runner
 from alpha_pipeline.assets.partitions import half_year_key
+from alpha_pipeline.assets.risk import RISK_ASSETS
 from alpha_pipeline.assets.runner import Step
 from alpha_pipeline.definitions import build_definitions
 from alpha_pipeline.market.schema import TABLES
@@ -29,27 +30,28 @@ from alpha_pipeline_tests.conftest import CI_MARKET, TINY, TINY_MODEL, Run
 PERIOD = "2023H2"
 BEFORE_PERIOD = "2023-06-30"
 LIVE_END = "2023-07-14"  # two weeks, the second of which starts from the holdings the first one left
-DAILY_RUN = (*ORDER, "universe", "daily_panel", "intraday_15m_panel", f"labels/{TINY_MODEL.label.name}", "models/tiny/scores",
-             *(f"signals/{signal.name}/factor" for signal in TINY.all_signals()))
-WEIGHTS = f"portfolios/{TINY.portfolios[0].name}/weights"
+DAILY_RUN = (*ORDER, "universe", "daily_panel", "intraday_15m_panel", f"labels/{TINY_MODEL.label.name}", *RISK_ASSETS, "models/tiny/scores",
+             *(f"combinations/{c.name}/scores" for c in TINY.combinations), *(f"signals/{signal.name}/factor" for signal in TINY.all_signals()))
+# the second portfolio has a tracking-error limit
+WEIGHTS = tuple(f"portfolios/{portfolio.name}/{name}" for portfolio in TINY.portfolios for name in ("weights", "changes"))
 
 
 @pytest.fixture(scope="module")
 def live(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A store that holds history up to the half-year, trained, and then run day by day and week by week through Dagster."""
     folder = tmp_path_factory.mktemp("live")
-    copy_until(ci_run.work, folder / "market", ORDER, BEFORE_PERIOD, with_panels=True)
+    copy_until(ci_run.work, folder / "market", (*ORDER, *RISK_ASSETS), BEFORE_PERIOD, with_panels=True)
     resource = MarketResource(market=CI_MARKET, root=str(folder / "market"))
     work = resource.workspace()
     defs = build_definitions(CI_MARKET, [TINY], resource)
     key = half_year_key(PERIOD)
     plan = plan_run(TINY, work.calendar, end=LIVE_END)
     week_ends = dict(zip(work.calendar.week_ends(plan.start, plan.end).astype(str).tolist(), plan.weeks, strict=True))
-    steps = [Step("Train", ("models/tiny/training_set", "models/tiny/checkpoint"), key, key)]
+    steps = [Step("Train", ("models/tiny/training_set", "models/tiny/checkpoint", "combinations/tiny_trees/fit"), key, key)]
     for day in plan.scored:
         steps.append(Step(f"Close of {day}", DAILY_RUN, day, day))
         if day in week_ends:
-            steps.append(Step(f"Rebalance {day}", (WEIGHTS,), week_ends[day], week_ends[day]))
+            steps.append(Step(f"Rebalance {day}", WEIGHTS, week_ends[day], week_ends[day]))
     with dg.DagsterInstance.ephemeral() as instance:
         runner.run_experiment(defs, instance, steps, lambda number, step: None)
     return work
@@ -58,17 +60,20 @@ def live(ci_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 class TestLiveAndBackfill:
     """Single partitions, in the order of the days, against range runs over the whole history."""
 
-    @pytest.mark.parametrize("asset", [*DAILY_RUN, "models/tiny/training_set", "models/tiny/checkpoint"])
+    @pytest.mark.parametrize("asset", [*DAILY_RUN, "models/tiny/training_set", "models/tiny/checkpoint",
+                                       "combinations/tiny_trees/fit"])
     def test_days_run_alone_equal_the_range_run(self, ci_run, live, asset):
         long, alone = up_to(fingerprints(ci_run.work, asset), LIVE_END), fingerprints(live, asset)
         assert max(found.dated for found in alone.values()) in (LIVE_END, "2023-07-01")
         assert differing(long, alone) == []
 
-    def test_weeks_run_alone_equal_the_long_backfill(self, ci_run, live):
-        long, alone = up_to(fingerprints(ci_run.work, WEIGHTS), LIVE_END), fingerprints(live, WEIGHTS)
+    @pytest.mark.parametrize("weights", WEIGHTS)
+    def test_weeks_run_alone_equal_the_long_backfill(self, ci_run, live, weights):
+        long, alone = up_to(fingerprints(ci_run.work, weights), LIVE_END), fingerprints(live, weights)
         assert list(alone) == ["2023-07-03", "2023-07-10"]
         assert differing(long, alone) == []
-        assert not live.store.manifest(WEIGHTS, "2023-07-10").meta["is_first"], "the second week starts from the first one's holdings"
+        assert "is_first" in live.store.manifest(weights, "2023-07-10").meta
+        assert not live.store.manifest(weights, "2023-07-10").meta["is_first"], "the second week starts from the first one's holdings"
 
 
 class TestTraining:
@@ -186,7 +191,7 @@ class TestRepublishedDate:
         made_again = portfolios.rebalance(work, TINY.portfolios[0], plan.weeks).computed
         touched = [week for week in plan.weeks if str(rebalance_session(week, work.calendar)) in changed]
         assert touched and set(touched) <= set(made_again)
-        weights = [fingerprints(opened, WEIGHTS) for opened in (ci_run.work, work)]
+        weights = [fingerprints(opened, WEIGHTS[0]) for opened in (ci_run.work, work)]
         assert set(differing(*weights)) == set(made_again), "what was kept is what the undisturbed market would give"
 
     def test_a_training_set_made_again_does_not_accept_the_old_checkpoint(self, republished):

@@ -43,6 +43,7 @@ WALK = WalkForward(train_start=dt.date(2019, 1, 1), sample_every=10)
 IC = TrainingSpec(max_epochs=40, patience=6)
 MSE = replace(IC, loss="mse")
 FACTORS = replace(IC, loss="factor_ic")
+BARS = (("tensor", "intraday_15m"),)  # what the page was measured on; the default is a tensor of characteristics
 
 
 def _alphanet(name: str, network: str, spec: TrainingSpec = MSE, exposures: tuple[str, ...] = (), **settings: int) -> ModelSpec:
@@ -61,8 +62,8 @@ ZOO = (
         ModelSpec(f"factor_{kind}", f"factor_{kind}", ("rawbar",), training=FACTORS)
         for kind in ("gru", "agru", "lstm", "restcn", "transformer")
     ),
-    *(ModelSpec(f"attention_{kind}", f"attention_{kind}", ("intraday_15m",), training=IC) for kind in ("rnn", "self", "residual")),
-    ModelSpec("attention_rnn_plain", "attention_rnn", ("intraday_15m",), (("orthogonal", False),), training=IC),
+    *(ModelSpec(f"attention_{kind}", f"attention_{kind}", ("intraday_15m",), BARS, training=IC) for kind in ("rnn", "self", "residual")),
+    ModelSpec("attention_rnn_plain", "attention_rnn", ("intraday_15m",), (*BARS, ("orthogonal", False)), training=IC),
 )
 MODELS_BY_NAME = {model.name: replace(model, name=f"zoo_{model.name}", walk=WALK, seeds=(0,)) for model in ZOO}
 

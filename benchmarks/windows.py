@@ -4,8 +4,8 @@
 
 Prints medians of interleaved repeats, the load of the machine, and the memory of the panel, of what :class:`Windows` keeps
 beside it, and of the expanded windows that are not stored. The step is forward, loss, backward and Adam of the lightest
-network that the tensor is meant for: GRU 6 → 30 with −IC (15-minute, daily, weekly), the GRU factor unit (rawbar), AlphaNet-v2
-(alphanet). Tensors of the daily panel are read out of a panel with all its fields, as the pipeline's is.
+network that the tensor is meant for: GRU 6 → 30 with −IC (15-minute, daily, weekly), the GRU factor unit (rawbar, mschars), AlphaNet-v2
+(alphanet), RNN with an orthogonal layer (chars_30m). Tensors of the daily panel are read out of a panel with all its fields, as the pipeline's is.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import torch
 from torch import Tensor
 
 from alpha_pipeline.features import rows
-from alpha_pipeline.features.tensors import ALPHANET, DAILY, INTRADAY_15M, RAWBAR, WEEKLY, TensorSpec
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
+from alpha_pipeline.features.tensors import ALPHANET, CHARS_30M, DAILY, INTRADAY_15M, MSCHARS, RAWBAR, WEEKLY, TensorSpec
 from alpha_pipeline.features.windows import Windows, WindowStatistics
 from alpha_pipeline.models.alphanet_v2 import AlphaNetV2
+from alpha_pipeline.models.attention_rnn import AttentionRnn
 from alpha_pipeline.models.contract import NetworkConfig
 from alpha_pipeline.models.factor_gru import FactorGru
 from alpha_pipeline.models.gru_daily import GruDaily
@@ -32,14 +34,15 @@ from alpha_pipeline.training.losses import factor_ic, negative_ic
 
 NETWORKS: dict[str, NetworkConfig] = {
     "intraday_15m": GruIntraday(), "daily": GruDaily(), "weekly": GruDaily(tensor="weekly"),
-    "rawbar": FactorGru(), "alphanet": AlphaNetV2(),
+    "rawbar": FactorGru(), "alphanet": AlphaNetV2(), "mschars": FactorGru(tensor="mschars"), "chars_30m": AttentionRnn(),
 }
+PANELS = {**rows.PANELS, **CHARACTERISTIC_PANELS}
 """A network that reads the tensor: the lightest of those it is meant for."""
 
 
 def simulated_panel(spec: TensorSpec, n_dates: int, n_stocks: int) -> np.ndarray:
     rng = np.random.default_rng(0)
-    n_fields = len(rows.PANELS[spec.panel].fields)
+    n_fields = len(PANELS[spec.panel].fields)
     values = rng.lognormal(2, 0.03, (n_dates, spec.steps_per_day, n_fields, n_stocks)).astype(np.float32)
     values[:, :, 5] = rng.integers(1, 1_000_000, (n_dates, spec.steps_per_day, n_stocks))
     return values
@@ -55,7 +58,7 @@ def measure(spec: TensorSpec, n_dates: int, n_stocks: int, repeats: int) -> None
     n_dates = max(n_dates, spec.n_rows + 4)
     values = simulated_panel(spec, n_dates, n_stocks)
     opening = time.perf_counter()
-    windows = Windows(spec, values, np.zeros((n_dates, n_stocks), dtype=bool), rows.PANELS[spec.panel].fields)
+    windows = Windows(spec, values, np.zeros((n_dates, n_stocks), dtype=bool), PANELS[spec.panel].fields)
     opening = time.perf_counter() - opening
     columns = np.arange(n_stocks)
     dates = list(range(spec.n_rows - 1, n_dates))[-5:]
@@ -106,7 +109,7 @@ def main() -> None:
     parser.add_argument("--dates", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
-    for spec in (INTRADAY_15M, DAILY, WEEKLY, RAWBAR, ALPHANET):
+    for spec in (INTRADAY_15M, DAILY, WEEKLY, RAWBAR, ALPHANET, MSCHARS, CHARS_30M):
         measure(spec, arguments.dates, arguments.stocks, arguments.repeats)
 
 

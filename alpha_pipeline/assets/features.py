@@ -6,6 +6,7 @@ import dagster as dg
 
 from alpha_pipeline.assets.common import OWNERS, SINGLE_RUN, range_keys, running, step_metadata
 from alpha_pipeline.assets.partitions import Axes
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.pipeline import panels as steps
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
@@ -14,8 +15,13 @@ from alpha_pipeline.resources.market import MarketResource
 GROUP = "features"
 
 
-def feature_assets(axes: Axes, tables: tuple[str, ...], labels: tuple[ForwardReturn, ...]) -> list[dg.AssetsDefinition]:
-    """The panels that a market's tables allow: the 15-minute one only where there are intraday bars."""
+def feature_assets(
+    axes: Axes, tables: tuple[str, ...], labels: tuple[ForwardReturn, ...], characteristics: tuple[str, ...] = ()
+) -> list[dg.AssetsDefinition]:
+    """The panels that a market's tables allow: the 15-minute one only where there are intraday bars.
+
+    ``characteristics``: panels of characteristics that the experiments read; like labels, others are not built.
+    """
     common: dict[str, Any] = {
         "partitions_def": axes.trade_dates, "group_name": GROUP, "owners": OWNERS, "backfill_policy": SINGLE_RUN,
         "kinds": {"numpy"}, "code_version": CODE_VERSION,
@@ -45,7 +51,20 @@ def feature_assets(axes: Axes, tables: tuple[str, ...], labels: tuple[ForwardRet
                 return dg.MaterializeResult(metadata=step_metadata(steps.extend_intraday(market.workspace(), range_keys(context))))
 
         assets.append(intraday_15m_panel)
-    return [*assets, *(_label_asset(spec, common) for spec in labels)]
+    return [*assets, *(_characteristics_asset(name, common) for name in characteristics), *(_label_asset(spec, common) for spec in labels)]
+
+
+def _characteristics_asset(name: str, common: dict[str, Any]) -> dg.AssetsDefinition:
+    spec = CHARACTERISTIC_PANELS[name]
+
+    @dg.asset(name=f"{name}_panel", deps=["intraday_bars", "daily_bars", "security_status", "universe"], **common,
+              description=f"Dense memory-mapped panel of {len(spec.fields)} intraday characteristics, {spec.steps} a day, computed from the bars "
+                          "the source has; missing (NaN) for names that did not trade. Known at the close.")
+    def panel(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
+        with running(context):
+            return dg.MaterializeResult(metadata=step_metadata(steps.extend_characteristics(market.workspace(), range_keys(context), name)))
+
+    return panel
 
 
 def _label_asset(spec: ForwardReturn, common: dict[str, Any]) -> dg.AssetsDefinition:

@@ -6,18 +6,26 @@ themselves (they compare hashes of their inputs), so a run that was killed is si
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
-from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec, StudySpec
+from alpha_pipeline.experiments.select import characteristic_panels
+from alpha_pipeline.market.calendar import as_date
+from alpha_pipeline.pipeline import risk_exposures, risk_model
+from alpha_pipeline.pipeline.combinations.plan import needed_from
 from alpha_pipeline.pipeline.ingest import ORDER
-from alpha_pipeline.pipeline.session import RunPlan, monday
+from alpha_pipeline.pipeline.pages import INDEX
+from alpha_pipeline.pipeline.session import RunPlan, monday, rebalance_session
+from alpha_pipeline.pipeline.studies import study_kind
+from alpha_pipeline.pipeline.studies.study import study_name
 from alpha_pipeline.pipeline.workspace import Workspace
-from alpha_pipeline.training.periods import period_named
+from alpha_pipeline.risk import covariance
+from alpha_pipeline.training.periods import period_named, periods_between
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -142,35 +150,126 @@ def iso_date(text: str) -> str:
 def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> list[Step]:
     """All steps of an experiment, in order."""
     tables = tuple(t for t in ORDER if t in work.source.describe().tables)
-    panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else [])]
-    labels = sorted({f"labels/{model.label.name}" for model in spec.models})
+    panels = ["universe", "daily_panel", *(["intraday_15m_panel"] if "intraday_bars" in tables else []),
+              *(f"{name}_panel" for name in characteristic_panels((spec,), work.source.describe()))]
+    looking_back = [c.label.name for c in spec.combinations if c.looks_back]
+    labels = sorted({f"labels/{name}" for name in (*(model.label.name for model in spec.models), *looking_back)})
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
+    starts = needed_from(spec, as_date(plan.start), work.calendar)
     for model in spec.models:
-        for period in plan.periods:
+        for period in periods_between(starts.models[model.name], plan.end, model.walk.anchors):
             key = half_year_key(period.name)
-            assets = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
-            steps.append(Step(f"Train {model.name} {period.name}", assets, key, key))
+            trained = (f"models/{model.name}/training_set", f"models/{model.name}/checkpoint")
+            steps.append(Step(f"Train {model.name} {period.name}", trained, key, key))
     signals = [f"signals/{signal.name}/factor" for signal in spec.all_signals()]
-    scores = [f"models/{model.name}/scores" for model in spec.models]
-    steps.append(Step("Scores and factors", (*scores, *signals), plan.start, plan.end))
+    scores = {model.name: f"models/{model.name}/scores" for model in spec.models}
+    if spec.combinations:
+        for first in sorted(set(starts.models.values())):
+            assets = tuple(scores[name] for name, start in starts.models.items() if start == first)
+            steps.append(Step(f"Scores from {first}", assets, _session_from(work, first), plan.end))
+        for combination in spec.combinations:
+            first = starts.combinations[combination.name]
+            for period in periods_between(first, plan.end) if combination.is_fitted else ():
+                key = half_year_key(period.name)
+                steps.append(Step(f"Fit {combination.name} {period.name}", (f"combinations/{combination.name}/fit",), key, key))
+            steps.append(Step(f"Scores {combination.name}", (f"combinations/{combination.name}/scores",), _session_from(work, first), plan.end))
+        steps.append(Step("Factors", tuple(signals), plan.start, plan.end))
+    else:
+        steps.append(Step("Scores and factors", (*scores.values(), *signals), plan.start, plan.end))
     bounds = {"start": plan.start, "end": plan.end}
     tests = [f"signals/{signal.name}/factor_test" for signal in spec.all_signals()]
     steps.append(Step("Factor tests", tuple(tests), config={_op(name): bounds for name in tests}))
-    for portfolio in spec.portfolios:
-        if plan.weeks:
-            steps.append(Step(f"Rebalance {portfolio.name}", (f"portfolios/{portfolio.name}/weights",), plan.weeks[0], plan.weeks[-1]))
-            results = (f"portfolios/{portfolio.name}/backtest", f"portfolios/{portfolio.name}/attribution")
-            steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
+    steps += risk_steps(spec, plan)
+    steps += portfolio_steps(spec.portfolios, plan, work) + portfolio_steps(spec.variants, plan, work, is_variant=True)
+    steps += [study_step(spec, study, plan) for study in spec.studies]
     steps.append(Step("Report", (f"reports/{spec.name}",), config={_op(f"reports/{spec.name}"): bounds}))
+    steps.append(Step("Index of experiments", (INDEX,)))
     return steps
+
+
+def portfolio_steps(portfolios: Sequence[PortfolioSpec], plan: RunPlan, work: Workspace, *, is_variant: bool = False) -> list[Step]:
+    """Rebalances and backtests of portfolios, none for a plan without a whole week; of a variant neither its changes nor its attribution."""
+    steps = []
+    bounds = {"start": plan.start, "end": plan.end}
+    for portfolio in portfolios:
+        weeks = _weeks(portfolio, plan, work)
+        if not weeks:
+            continue
+        prefix = f"portfolios/{portfolio.name}"
+        weekly: tuple[str, ...] = (f"{prefix}/weights",) if is_variant else (f"{prefix}/weights", f"{prefix}/changes")
+        results: tuple[str, ...] = (f"{prefix}/backtest",) if is_variant else (f"{prefix}/backtest", f"{prefix}/attribution")
+        steps.append(Step(f"Rebalance {portfolio.name}", weekly, weeks[0], weeks[-1]))
+        steps.append(Step(f"Backtest {portfolio.name}", results, config={_op(results[0]): bounds}))
+    return steps
+
+
+def study_step(spec: ExperimentSpec, study: StudySpec, plan: RunPlan) -> Step:
+    """The run of one study over the plan's out-of-sample dates."""
+    name = study_name(spec.name, study.name)
+    return Step(f"Study {study.name}", (name,), config={_op(name): {"start": plan.start, "end": plan.end}})
+
+
+def _weeks(portfolio: PortfolioSpec, plan: RunPlan, work: Workspace) -> list[str]:
+    """The run's weeks; without a first one whose signal date precedes the run's first."""
+    first = plan.weeks[:1]
+    early = [week for week in first if str(rebalance_session(week, work.calendar, portfolio.every_n_sessions) or plan.start) < plan.start]
+    return [week for week in plan.weeks if week not in early]
+
+
+def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
+    """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures
+    and returns over the history that the first forecast is made from."""
+    studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
+    if not any(portfolio.needs_risk_model for portfolio in spec.all_portfolios()) and not any(name.startswith("risk/") for name in studied):
+        return []
+    first = max(0, plan.history.index(plan.start) + 1 - covariance.WINDOW_SESSIONS)
+    return [
+        Step("Risk exposures", (risk_exposures.EXPOSURES,), plan.history[max(0, first - 1)], plan.end),  # returns need those of the session before
+        Step("Risk returns", (risk_model.FACTOR_RETURNS, risk_model.SPECIFIC_RETURNS), plan.history[first], plan.end),
+        Step("Risk forecasts", (risk_model.COVARIANCE, risk_model.SPECIFIC), plan.start, plan.end),
+    ]
+
+
+def _session_from(work: Workspace, day: dt.date) -> str:
+    """The first session on or after a day."""
+    return str(work.calendar.between(day, work.calendar.last)[0])
 
 
 def _op(asset: str) -> str:
     return asset.replace("/", "__")
 
 
-def run_experiment(defs: dg.Definitions, instance: dg.DagsterInstance, steps: Sequence[Step], on_step: Callable[[int, Step], None]) -> None:
-    """Execute the steps in order; ``on_step`` hears of each before it starts."""
+@dataclass
+class WorkDone:
+    """What the partitioned assets of a run computed and what they found current: asset → number of partitions."""
+
+    computed: dict[str, int] = field(default_factory=dict)
+    reused: dict[str, int] = field(default_factory=dict)
+
+    def add(self, result: dg.ExecuteInProcessResult) -> None:
+        """Count the materializations of one step; every partition of a range carries the figures of the whole range."""
+        counted: set[str] = set()
+        for event in result.get_asset_materialization_events():
+            metadata: dict[str, Any] = {name: value.value for name, value in event.materialization.metadata.items()}
+            if "trained now" in metadata:
+                metadata |= {"computed": int(bool(metadata["trained now"])), "reused": int(not metadata["trained now"])}
+            name = event.materialization.asset_key.to_user_string()
+            if "computed" in metadata and name not in counted:
+                counted.add(name)
+                self.computed[name] = self.computed.get(name, 0) + int(metadata["computed"])
+                self.reused[name] = self.reused.get(name, 0) + int(metadata["reused"])
+
+    def lines(self) -> list[str]:
+        """In words: what was computed, asset by asset, and what was reused."""
+        current = [name for name, count in self.computed.items() if count == 0]
+        lines = [f"computed {name}: {count} partitions ({self.reused[name]} reused)" for name, count in self.computed.items() if count]
+        return [*lines, f"reused as they were: {len(current)} assets, {sum(self.reused[name] for name in current)} partitions"]
+
+
+def run_experiment(defs: dg.Definitions, instance: dg.DagsterInstance, steps: Sequence[Step], on_step: Callable[[int, Step], None]) -> WorkDone:
+    """Execute the steps in order; ``on_step`` hears of each before it starts. Returns what was computed and what reused."""
+    done = WorkDone()
     for number, step in enumerate(steps):
         on_step(number, step)
-        execute(defs, instance, step)
+        done.add(execute(defs, instance, step))
+    return done

@@ -14,8 +14,9 @@ from alpha_pipeline.resources.market import MarketResource
 def signal_assets(axes: Axes, spec: SignalSpec, test: FactorTestSpec, universes: tuple[str, ...]) -> list[dg.AssetsDefinition]:
     """factor and factor_test of one signal."""
     prefix = ["signals", spec.name]
-    upstream = ["universe", "daily_panel", *([f"models/{spec.model}/scores"] if spec.model else [])]
-    origin = f"the score of model {spec.model}" if spec.model else f"the baseline '{spec.baseline}'"
+    upstream = ["universe", "daily_panel", *([spec.scores_table] if spec.scores_table else [])]
+    origin = (f"the score of model {spec.model}" if spec.model else f"the combination {spec.combination}" if spec.combination
+              else f"the baseline '{spec.baseline}'")
 
     @dg.asset(name="factor", key_prefix=prefix, group_name="factors", owners=OWNERS, kinds={"parquet"}, code_version=CODE_VERSION,
               partitions_def=axes.trade_dates, backfill_policy=SINGLE_RUN, deps=[dg.AssetKey(a.split("/")) for a in upstream],

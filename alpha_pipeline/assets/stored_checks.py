@@ -53,7 +53,7 @@ def _table_check(table: str) -> dg.AssetChecksDefinition:
 
 
 def _panel_check(panel: str) -> dg.AssetChecksDefinition:
-    asset = {"status": "universe", "daily": "daily_panel", "intraday_15m": "intraday_15m_panel"}[panel]
+    asset = "universe" if panel == "status" else f"{panel}_panel"
 
     @dg.asset_check(asset=asset, name="panel_matches_checksums", description="The bytes of every row of the panel match its checksum.")
     def check(context: dg.AssetCheckExecutionContext, market: MarketResource) -> dg.AssetCheckResult:

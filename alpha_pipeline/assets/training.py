@@ -16,26 +16,32 @@ from alpha_pipeline.pipeline import training as steps
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
 from alpha_pipeline.resources.compute import ComputeResource
 from alpha_pipeline.resources.market import MarketResource
+from alpha_pipeline.training.periods import CALENDAR_HALVES
 
 GROUP = "training"
 POOL = "gpu"
-_PANEL_ASSETS = {"daily": "daily_panel", "intraday_15m": "intraday_15m_panel"}
 # The training set of a half-year reads sessions strictly before it; 26 half-years reach back to 2013 from 2026. Exact sessions are taken in code.
+# A half-year that starts later than its partition, from 31 January, also reads the first sessions of that partition's own window.
 _BEFORE = dg.TimeWindowPartitionMapping(start_offset=-26, end_offset=-1, allow_nonexistent_upstream_partitions=True)
+_BEFORE_LATE_START = dg.TimeWindowPartitionMapping(start_offset=-26, end_offset=0, allow_nonexistent_upstream_partitions=True)
+# And the sessions of January are then scored by the model of the half-year before.
+_OWN_OR_LAST = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=0, allow_nonexistent_upstream_partitions=True)
 _OBSERVE_EVERY = 5  # epochs between two observations that show the curve of a training in progress
 
 
 def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[dg.AssetsDefinition]:
     """training_set, checkpoint and scores of one model."""
     prefix = ["models", spec.name]
-    needs = [_PANEL_ASSETS[panel] for panel in spec.panels()]
-    if spec.exposures and "daily_panel" not in needs:
+    needs = [f"{panel}_panel" for panel in spec.panels()]
+    if (spec.exposures or spec.label_neutral) and "daily_panel" not in needs:
         needs.append("daily_panel")
     upstream = ["universe", *(n for n in needs if n != "intraday_15m_panel" or "intraday_bars" in tables), f"labels/{spec.label.name}"]
     tags = {"network": spec.network, "seeds": str(len(spec.seeds))}
+    starts_late = spec.walk.anchors != CALENDAR_HALVES
+    before, scored_by = (_BEFORE_LATE_START, _OWN_OR_LAST) if starts_late else (_BEFORE, None)
 
     @dg.asset(name="training_set", key_prefix=prefix, group_name=GROUP, owners=OWNERS, kinds={"parquet"}, tags=tags, code_version=CODE_VERSION,
-              partitions_def=axes.half_years, deps=[dg.AssetDep(dg.AssetKey(a.split("/")), partition_mapping=_BEFORE) for a in upstream],
+              partitions_def=axes.half_years, deps=[dg.AssetDep(dg.AssetKey(a.split("/")), partition_mapping=before) for a in upstream],
               description=f"Manifest of what {spec.name} trains on in a half-year: exact sessions of training and validation after purging, rows, "
                           "and one hash of all data seen. Everything in it is known before the half-year starts.")
     def training_set(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:
@@ -69,7 +75,8 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
 
     @dg.asset(name="scores", key_prefix=prefix, group_name="scores", owners=OWNERS, kinds={"parquet"}, tags=tags, code_version=CODE_VERSION,
               partitions_def=axes.trade_dates, backfill_policy=SINGLE_RUN,
-              deps=[dg.AssetKey([*prefix, "checkpoint"]), *(dg.AssetKey(a) for a in upstream if not a.startswith("labels/"))],
+              deps=[dg.AssetDep(dg.AssetKey([*prefix, "checkpoint"]), partition_mapping=scored_by),
+                    *(dg.AssetKey(a) for a in upstream if not a.startswith("labels/"))],
               description=f"Score of every stock of the universe by {spec.name}: equal-weight mean of the seeds' z-scored predictions, and each "
                           "seed's own. The model of the date's half-year; known at the close.")
     def scores(context: dg.AssetExecutionContext, market: MarketResource, compute: ComputeResource) -> dg.MaterializeResult:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from alpha_pipeline.errors import unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
-from alpha_pipeline.experiments import demo, multifreq
+from alpha_pipeline.experiments import alphanet, attention, demo, multifreq, multimodel, riskcontrol, small
 
-_ALL: tuple[ExperimentSpec, ...] = (demo.DEMO, multifreq.MULTIFREQ, multifreq.MULTIFREQ_DAILY, multifreq.MULTIFREQ_RECENT)
+_ALL: tuple[ExperimentSpec, ...] = (
+    demo.DEMO, multifreq.MULTIFREQ, multifreq.MULTIFREQ_DAILY, multifreq.MULTIFREQ_RECENT, alphanet.ALPHANET, multimodel.MULTIMODEL,
+    riskcontrol.RISKCONTROL, attention.ATTENTION, small.MULTIFREQ_SMALL, small.ALPHANET_SMALL, small.MULTIMODEL_SMALL, small.RISKCONTROL_SMALL,
+    small.ATTENTION_SMALL,
+)
 EXPERIMENTS: dict[str, ExperimentSpec] = {spec.name: spec.validate() for spec in _ALL}
 assert len(EXPERIMENTS) == len(_ALL), "two experiments have the same name"
 

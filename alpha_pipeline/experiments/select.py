@@ -4,23 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alpha_pipeline.combination.other_factors import OTHER_FACTORS
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
+from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
 from alpha_pipeline.factors.factor_test import FactorTestSpec
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
+from alpha_pipeline.features.characteristics.panels import lacks as panel_lacks
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.risk.panel_factors import panel_factor
+from alpha_pipeline.risk.style_factors import REPORT_STYLES
 from alpha_pipeline.sources.base import SourceDescription
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Unique models, labels, signals (with their test and universes) and portfolios of some experiments."""
+    """Unique models, labels, signals (with their test and universes), portfolios and combinations (inputs first) of some experiments."""
 
     experiments: tuple[ExperimentSpec, ...]
     models: tuple[ModelSpec, ...]
     labels: tuple[ForwardReturn, ...]
     signals: tuple[tuple[SignalSpec, FactorTestSpec, tuple[str, ...]], ...]
     portfolios: tuple[PortfolioSpec, ...]
+    combinations: tuple[CombinationSpec, ...] = ()
+
+
+def characteristic_panels(experiments: tuple[ExperimentSpec, ...], source: SourceDescription | None = None) -> tuple[str, ...]:
+    """Panels of characteristics that the experiments' models and limits read, in the order of ``CHARACTERISTIC_PANELS``; with a ``source`` also
+    those of their combinations' other factors, as far as it can have them: a combination does without a factor that the market lacks."""
+    read = {panel for spec in experiments for model in spec.models for panel in model.panels()}
+    read |= {panel_factor(name).panel for spec in experiments for portfolio in spec.all_portfolios() for name in portfolio.panel_factors}
+    if source is not None:
+        factors = {name for spec in experiments for combination in spec.combinations for name in combination.inputs if name in OTHER_FACTORS}
+        offered = {OTHER_FACTORS[name].panel for name in factors} & CHARACTERISTIC_PANELS.keys()
+        read |= {n for n in offered if not panel_lacks(CHARACTERISTIC_PANELS[n], source.tables, source.intraday_minutes, source.missing)}
+    return tuple(name for name in CHARACTERISTIC_PANELS if name in read)
 
 
 def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
@@ -29,8 +47,14 @@ def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
     needs_intraday = any(TENSORS[name].panel == "intraday_15m" for model in spec.models for name in model.tensors)
     if needs_intraday and "intraday_bars" not in source.tables:
         lacks.append("intraday_bars")
-    if spec.portfolios:
+    for name in characteristic_panels((spec,)):
+        found = panel_lacks(CHARACTERISTIC_PANELS[name], source.tables, source.intraday_minutes, source.missing)
+        lacks += [what for what in found if what not in lacks]
+    if spec.all_portfolios():
         lacks += [table for table in ("index_weights", "index_bars") if table not in source.tables]
+    styles = {name for portfolio in spec.all_portfolios() for name in portfolio.style_names}
+    if styles & set(REPORT_STYLES) and "fundamentals" not in source.tables:
+        lacks.append("fundamentals")
     return lacks
 
 
@@ -46,10 +70,16 @@ def carried(spec: ExperimentSpec, source: SourceDescription) -> ExperimentSpec:
     """:func:`for_source`, or :class:`MissingData` naming the tables that the experiment needs and the source lacks, with the source's reasons."""
     lacks = missing_for(spec, source)
     if lacks:
-        reasons = "; ".join(f"{table}: {source.missing.get(table, 'not offered')}" for table in lacks)
+        reasons = "; ".join(f"{what}: {_reason(what, source)}" for what in lacks)
         raise MissingData(sentence(f"the market lacks {', '.join(lacks)}", where=f"experiment '{spec.name}'", got=reasons,
                                    next_step="Choose another --market, or an experiment that does without."))
     return for_source(spec, source)
+
+
+def _reason(what: str, source: SourceDescription) -> str:
+    if what.startswith("bars "):  # their length, not a table
+        return f"its bars have {source.intraday_minutes} minutes"
+    return source.missing.get(what, "not offered")
 
 
 def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescription) -> Parts:
@@ -61,18 +91,25 @@ def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescript
     carried = tuple(for_source(spec, source) for spec in experiments if not missing_for(spec, source))
     models: dict[str, ModelSpec] = {}
     portfolios: dict[str, PortfolioSpec] = {}
+    combinations: dict[str, CombinationSpec] = {}
     signals: dict[str, tuple[SignalSpec, FactorTestSpec, tuple[str, ...]]] = {}
     for spec in carried:
         for model in spec.models:
             _same("model", models.setdefault(model.name, model), model, spec.name)
-        for portfolio in spec.portfolios:
+        for combination in spec.combinations:
+            _same("combination", combinations.setdefault(combination.name, combination), combination, spec.name)
+        for portfolio in spec.all_portfolios():
             _same("portfolio", portfolios.setdefault(portfolio.name, portfolio), portfolio, spec.name)
         for signal in spec.all_signals():
             known, test, universes = signals.get(signal.name, (signal, spec.test, ()))
             _same("signal", known, signal, spec.name)
             signals[signal.name] = (signal, test, tuple(dict.fromkeys([*universes, *spec.test_universes])))
-    labels = {model.label.name: model.label for model in models.values()}
-    return Parts(carried, tuple(models.values()), tuple(labels.values()), tuple(signals.values()), tuple(portfolios.values()))
+    both = sorted(models.keys() & combinations.keys())
+    if both:
+        raise InvalidSpec(sentence("a model of one experiment and a combination of another have the same name", got=both[0], next_step="Rename one."))
+    labels = {model.label.name: model.label for model in models.values()} | {c.label.name: c.label for c in combinations.values() if c.looks_back}
+    return Parts(carried, tuple(models.values()), tuple(labels.values()), tuple(signals.values()), tuple(portfolios.values()),
+                 tuple(combinations.values()))
 
 
 def _same(kind: str, known: object, new: object, where: str) -> None:

@@ -23,6 +23,10 @@ REASONS = ("short history", "missing bar", "suspended too long", "zero divisor")
 * suspended too long: on more than ``max_suspended_share`` of the days.
 * zero divisor: a price (or factor) of 0 in the window, or nothing but 0 in what another field is divided by: in the window for
   ``mean``, on its last step for ``last``. Levels divide by no window.
+
+Of a ``zscore`` tensor, whose missing values end as 0, a *missing bar* is: no value at all, for whatever reason, on more than
+``max_suspended_share`` of the days; *short history* is the same where the first day is one of them, without a suspension. There is no
+zero divisor. What lies before the window decides nothing.
 """
 
 
@@ -34,6 +38,8 @@ def reason_codes(
     ``values`` (D, steps, panel fields, S) are days, not blocks of days; ``at`` is where each of ``spec.panel_fields`` stands in it.
     Row d uses rows ≤ d. Counts over a window are differences of cumulative counts, so no window is looked at twice.
     """
+    if spec.scale == "zscore":
+        return _codes_of_characteristics(spec, values, at, suspended, where)
     n_dates, n_stocks = suspended.shape
     names = spec.panel_fields
     positive = [i for i, name in enumerate(names) if name in POSITIVE_FIELDS]
@@ -83,6 +89,29 @@ def reason_codes(
         [1, 2, 3, 4],
         default=0,
     )
+    return codes
+
+
+def _codes_of_characteristics(
+    spec: TensorSpec, values: npt.NDArray[np.float32], at: Sequence[int], suspended: BoolArray, where: str
+) -> npt.NDArray[np.uint8]:
+    n_dates, n_stocks = suspended.shape
+    has_value = np.zeros((n_dates, n_stocks), dtype=bool)
+    for d in range(n_dates):
+        day = values[d][:, list(at)]
+        if np.isinf(day).any():
+            _, i, column = np.argwhere(np.isinf(day))[0]
+            raise BadInput(sentence(f"infinite {spec.panel_fields[i]}", where=f"{where}, date index {d}, column {column}", expected="finite or NaN",
+                                    next_step="Correct the panel's source."))
+        has_value[d] = ~np.isnan(day).all(axis=(0, 1))
+    codes = np.full((n_dates, n_stocks), REASONS.index("short history") + 1, dtype=np.uint8)
+    n = spec.n_days
+    if n_dates < n:
+        return codes
+    most = spec.max_suspended_share * n + 1e-9
+    too_long, too_few = _count(suspended & ~has_value, n) > most, _count(~has_value, n) > most
+    starts_late = too_few & ~(has_value | suspended)[: n_dates - n + 1]
+    codes[n - 1 :] = np.select([starts_late, too_long, too_few], [1, 3, 2], default=0)
     return codes
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import winsorize_mad, zscore
+from alpha_pipeline.cross_section import residualize, winsorize_mad, zscore
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, UnknownName, sentence
 
 FloatArray = npt.NDArray[np.float64]
@@ -182,6 +182,24 @@ def standardize_labels(raw_DS: npt.ArrayLike, mask_DS: BoolArray) -> FloatArray:
     scale.
     """
     return zscore(winsorize_mad(raw_DS, n_mad=3.0, mask=mask_DS))
+
+
+def neutral_labels(raw_S: npt.ArrayLike, exposures_SE: npt.NDArray[np.floating]) -> FloatArray:
+    """(S,) labels of one date: winsorized, the residual of a regression on [1, exposures], z-scored; NaN where the return is unknown.
+
+    ``raw_S`` : realized returns of the stocks that have all exposures. ``exposures_SE`` : (S, E), known at the formation date; columns of
+    zeros (industries that none of these stocks is in) do no harm. Where the exposures explain the returns completely, all labels are 0.
+
+    Source: RISKCONTROL, label neutralization (industry and size; three 10-day factors more); ATTENTION, risk-adjusted return.
+
+    >>> neutral_labels([0.01, 0.03, 0.06, 0.08], np.array([[0.0], [0.0], [1.0], [1.0]])).round(4).tolist()
+    [-1.0, 1.0, -1.0, 1.0]
+    """
+    returns = winsorize_mad(raw_S, n_mad=3.0)
+    columns = exposures_SE[:, (exposures_SE != 0).any(axis=0)].astype(np.float64)
+    residual = residualize(returns, np.column_stack([np.ones(len(columns)), columns]))
+    left = np.nanmax(np.abs(residual), initial=0.0)
+    return zscore(np.where(np.isnan(residual), np.nan, 0.0) if left <= 1e-12 * np.nanmax(np.abs(returns), initial=1e-300) else residual)
 
 
 def _prices(values: npt.ArrayLike, name: str) -> FloatArray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.panel import Panel, PanelSpec, SymbolAxis
 from alpha_pipeline.features.rows import DAILY, INTRADAY_15M, STATUS
 from alpha_pipeline.market.universe import UniverseSpec, universe_mask
@@ -35,6 +36,16 @@ class MarketPanels:
     def intraday_15m(self) -> Panel:
         return Panel(self.folder, INTRADAY_15M, self.axis)
 
+    def characteristics(self, name: str) -> Panel:
+        """One of the panels of ``CHARACTERISTIC_PANELS``."""
+        if name not in self._characteristics:
+            self._characteristics[name] = Panel(self.folder, CHARACTERISTIC_PANELS[name], self.axis)
+        return self._characteristics[name]
+
+    @cached_property
+    def _characteristics(self) -> dict[str, Panel]:
+        return {}
+
     def label(self, name: str) -> Panel:
         """Panel of one label; row *t* holds the returns whose window ends at *t*."""
         if name not in self._labels:
@@ -47,6 +58,8 @@ class MarketPanels:
 
     def by_name(self, name: str) -> Panel:
         """A panel by the name that specs use."""
+        if name in CHARACTERISTIC_PANELS:
+            return self.characteristics(name)
         return {"daily": self.daily, "status": self.status, "intraday_15m": self.intraday_15m}.get(name) or self.label(name.removeprefix("label_"))
 
     def universe(self, spec: UniverseSpec, start: int = 0, stop: int | None = None) -> np.ndarray:

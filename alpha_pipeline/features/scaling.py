@@ -1,4 +1,4 @@
-"""How gathered bars become what a network reads: returns, ratios to a divisor, or levels in fixed units.
+"""How gathered bars become what a network reads: returns, ratios to a divisor, z-scores of a series, or levels in fixed units.
 
 All is arithmetic on one stock's own window, in place, over any number of steps. Shape letters: T steps, F fields, N stocks.
 """
@@ -16,7 +16,7 @@ from alpha_pipeline.features.tensors import LEVEL_UNITS, POSITIVE_FIELDS, PRICE_
 
 @dataclass(frozen=True, eq=False)
 class Ratio:
-    """x / divisor − 1 for float32 bars, and x itself for ``return``.
+    """x / divisor − 1 for float32 bars, and x itself for ``return``; or, built from its parts, (x − anchor) · inverse − rest.
 
     Computed as (x − a) / divisor − r with a = float32(divisor) and r = (divisor − a) / divisor: the difference of two nearby
     float32 numbers is exact, so small deviations from 1 keep all their digits, which dividing first would round away.

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
+from alpha_pipeline.features.characteristics import panels as chars
+from alpha_pipeline.features.panel import PanelSpec
 
 PRICE_FIELDS = ("open", "high", "low", "close", "vwap")
 BAR_FIELDS = (*PRICE_FIELDS, "volume")
@@ -23,7 +25,9 @@ RETURN = "return"
 differ from the last close by the rounding of a price. Not in the panel: a row then depends on its own date alone, and a corrected
 date leaves the rows after it as they are. No scale divides it: it is a ratio already, and its last value may be 0 or negative."""
 
-Scale = Literal["last", "mean", "level"]
+Scale = Literal["last", "mean", "level", "zscore"]
+CLIP = 3.0
+"""Values of a ``zscore`` tensor end at ±3."""
 
 LEVEL_UNITS = {
     RETURN: 10.0,  # 10 %, the main board's price limit: a usual day is 0.2
@@ -52,11 +56,14 @@ class TensorSpec:
     panel : name of the dense panel it is cut from.
     n_days : length of the window in sessions, the date itself included.
     steps_per_day : bars per session in that panel.
-    fields : in the order of the F axis. Panel values must be ≥ 0; only ``return`` may be negative.
+    fields : in the order of the F axis. Panel values must be ≥ 0; only ``return`` and fields of a ``zscore`` may be negative.
     scale : each (field, stock) series is divided by its ``last`` value or by its ``mean`` over the window, ``return`` by
         nothing, and then standardized over the cross-section; or it stays a ``level`` in fixed units (``LEVEL_UNITS``), prices
-        adjusted to the window's last date, with no standardization of any kind.
-    max_suspended_share : a stock suspended on more than this share of the window's days is left out.
+        adjusted to the window's last date, with no standardization of any kind; or it becomes its ``zscore`` within the window, is
+        standardized over the cross-section and clipped to ±3, and what is missing (a suspended day, a value that the day's bars
+        do not define, a series that is the same throughout) counts in neither and ends as 0.
+    max_suspended_share : a stock suspended on more than this share of the window's days is left out; of a ``zscore`` also one
+        without any value on more than this share.
     days_per_step : sessions that make one step. More than one: the bars of that many sessions, counted back from the date
         itself, are put together to one (:mod:`alpha_pipeline.features.blocks`).
 
@@ -88,8 +95,8 @@ class TensorSpec:
                 )
         if not self.fields or len(set(self.fields)) != len(self.fields):
             raise InvalidSpec(sentence("fields must be named once each", where=where, got=self.fields))
-        if self.scale not in ("last", "mean", "level"):
-            raise InvalidSpec(sentence("unknown scale", where=where, got=self.scale, expected="'last', 'mean' or 'level'"))
+        if self.scale not in ("last", "mean", "level", "zscore"):
+            raise InvalidSpec(sentence("unknown scale", where=where, got=self.scale, expected="'last', 'mean', 'level' or 'zscore'"))
         if not 0 <= self.max_suspended_share <= 1:
             raise InvalidSpec(
                 sentence("max_suspended_share is a share", where=where, got=self.max_suspended_share, expected="0 … 1")
@@ -98,6 +105,8 @@ class TensorSpec:
         self._check_blocks(where)
 
     def _check_derived(self, where: str) -> None:
+        if RETURN in self.fields and self.scale == "zscore":
+            raise InvalidSpec(sentence(f"'{RETURN}' is no characteristic", where=where, expected="fields that stand in the panel"))
         if RETURN in self.fields and not ({"close", "volume"} <= set(self.fields) and self.steps_per_day == 1):
             raise InvalidSpec(sentence(f"'{RETURN}' is made of daily closes and volumes", where=where, got=self.fields,
                                        expected="close and volume among the fields, 1 step per day"))
@@ -116,7 +125,7 @@ class TensorSpec:
         if self.n_days % self.days_per_step:
             raise InvalidSpec(sentence("the window is not made of whole steps", where=where, got=f"{self.n_days} days",
                                        expected=f"a multiple of {self.days_per_step}"))
-        if self.steps_per_day != 1 or self.fields != BAR_FIELDS or self.scale == "level":
+        if self.steps_per_day != 1 or self.fields != BAR_FIELDS or self.scale not in ("last", "mean"):
             raise InvalidSpec(sentence("only scaled daily bars are put together to longer ones", where=where,
                                        got=f"{self.steps_per_day} steps per day of {', '.join(self.fields)}, scale '{self.scale}'",
                                        expected=f"1 step per day of {', '.join(BAR_FIELDS)}, scale 'last' or 'mean'"))
@@ -179,7 +188,27 @@ ALPHANET = TensorSpec(
 standardized, the network's batch norm does that. Prices are adjusted to the window's last date. On a day without turnover
 (suspended) ``close/free_turn`` and ``open/turn`` are 0 (ours). Source: ALPHANET, table of the input features; the units are ours."""
 
-TENSORS: dict[str, TensorSpec] = {spec.name: spec for spec in (DAILY, INTRADAY_15M, WEEKLY, RAWBAR, ALPHANET)}
+
+
+def _of_characteristics(panel: PanelSpec, n_days: int) -> TensorSpec:
+    return TensorSpec(panel.name, panel=panel.name, n_days=n_days, steps_per_day=panel.steps, fields=panel.fields, scale="zscore")
+
+
+MSCHARS = _of_characteristics(chars.MSCHARS, 30)
+"""30 days of the price-volume characteristics of each day's bars. Source: MULTIMODEL, data set mschars; the list of fields is ours."""
+
+L2CHARS = _of_characteristics(chars.L2CHARS, 30)
+"""30 days of the order-flow characteristics of each day's bars. Source: MULTIMODEL, data set l2chars; the list of fields is ours."""
+
+CHARS_30M = _of_characteristics(chars.CHARS_30M, 20)
+"""20 days of eight half hours. Source: ATTENTION (intraday series of high-frequency characteristics); the list of fields is ours."""
+
+CHARS_10M = _of_characteristics(chars.CHARS_10M, 20)
+"""20 days of twenty-four 10-minute steps. Source: as ``chars_30m``."""
+
+TENSORS: dict[str, TensorSpec] = {
+    spec.name: spec for spec in (DAILY, INTRADAY_15M, WEEKLY, RAWBAR, ALPHANET, MSCHARS, L2CHARS, CHARS_30M, CHARS_10M)
+}
 
 
 def tensor_spec(name: str) -> TensorSpec:

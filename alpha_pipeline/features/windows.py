@@ -6,6 +6,9 @@ the panel's rows d − n_days + 1 … d, of which the columns of that date's sto
     u = x / divisor − 1        per (field, stock); the divisor is the window's last value or its mean; u = x for ``return``
     z = (u − mean) / std       per (step, field), over the gathered stocks, population std; 0 where std is 0
 
+Characteristics (scale ``zscore``) may be negative and missing: u = (x − its mean) / its std over the window's values that are there,
+z as above over the stocks that have u, clipped to ±3; and 0 for those that have none.
+
 ``return`` is made of the close and the close one row before. Tensors of levels are not standardized: prices are divided by the
 adjustment factor of date *d*, ratios of fields are made of what was gathered, and every field is multiplied by a fixed unit.
 Tensors whose steps are several days read every n-th row of a panel of rolling blocks, made once at construction.
@@ -38,7 +41,7 @@ from alpha_pipeline.features.blocks import rolling_blocks
 from alpha_pipeline.features.eligibility import REASONS, reason_codes
 from alpha_pipeline.features.panel_view import PanelView
 from alpha_pipeline.features.scaling import Ratio, levels_, returns_
-from alpha_pipeline.features.tensors import RETURN, TensorSpec
+from alpha_pipeline.features.tensors import CLIP, RETURN, TensorSpec
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -56,7 +59,9 @@ _FEW_THREADS = 4
 class WindowStatistics:
     """What turns the raw bars of one date's cross-section into standardized values; small, worth keeping between epochs.
 
-    ``divisor`` (F, N) is float64, in the order of the columns it was asked for; None where it is the last bar itself.
+    ``divisor`` (F, N) is float64, in the order of the columns it was asked for; None where it is the last bar itself. For ``zscore``
+    it is (2F, N) float32: the means of the series, then 1 / std, NaN where a series has fewer than two values or no spread. The
+    rounding of a mean shifts its z-scores by at most 6e-8 · |mean| / std.
     ``scale`` = 1 / std and ``shift`` = −mean / std are (T, F) float32; both are 0 where there is no spread. Levels have neither: (0, 0).
     """
 
@@ -202,19 +207,23 @@ class Windows:
         if self.spec.scale == "level":
             nothing = torch.empty((0, 0), dtype=torch.float32, device=self.device)
             return WindowStatistics(None, nothing, nothing)
-        # always the same parts: the order of a sum must not depend on the number of threads
-        parts = _parts(self.spec.n_steps, _STEPS_AT_ONCE)
+        # always the same parts for a number of columns: the order of a sum must not depend on the number of threads
+        n_serial = _SERIAL_SIZE // (self.spec.n_fields * len(columns) + 1) if self.spec.scale == "zscore" else 0
+        parts = _parts(self.spec.n_steps, n_serial if 4 <= n_serial < _STEPS_AT_ONCE else _STEPS_AT_ONCE)
         kept = None
         if self.spec.scale == "mean":
             kept = torch.zeros((self.spec.n_fields, len(columns)), dtype=torch.float64, device=self.device)
             for part in parts:
                 kept += self._bars(raw_TPS, part, at).sum(dim=0, dtype=torch.float64)
             kept /= self.spec.n_steps
-        ratio = Ratio.to(self._last(raw_TPS, at).double() if kept is None else kept, self.spec.fields)
+        if self.spec.scale == "zscore":
+            kept = self._moments(raw_TPS, at, parts)
+        ratio = self._ratio(self._last(raw_TPS, at) if kept is None else kept, slice(0, self.spec.n_fields))
         scale_TF = torch.zeros((self.spec.n_steps, self.spec.n_fields), dtype=torch.float32, device=self.device)
         shift_TF = torch.zeros_like(scale_TF)
         for part in parts:
-            variance, mean = torch.var_mean(ratio.of_(self._bars(raw_TPS, part, at)).double(), dim=2, correction=0)
+            u_TFN = ratio.of_(self._bars(raw_TPS, part, at)).double()
+            variance, mean = _known_moments(u_TFN, 2) if self.spec.scale == "zscore" else torch.var_mean(u_TFN, dim=2, correction=0)
             inverse = torch.where(variance > _NO_SPREAD**2, variance.rsqrt(), 0.0)
             scale_TF[part], shift_TF[part] = inverse.float(), (-mean * inverse).float()
         return WindowStatistics(kept, scale_TF, shift_TF)
@@ -244,15 +253,16 @@ class Windows:
                 levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
             return x_TFN
         divisor_FN = self._last(raw_TPS, at) if self.spec.scale == "last" else _divisor(statistics)
-        if self.device.type == "cpu" and _has_numba():
-            self._fill(raw_TPS, columns, Ratio.to(divisor_FN.double(), self.spec.fields), statistics, x_TFN)
+        if self.device.type == "cpu" and self.spec.scale != "zscore" and _has_numba():
+            self._fill(raw_TPS, columns, self._ratio(divisor_FN, slice(0, self.spec.n_fields)), statistics, x_TFN)
             return x_TFN
-        ratios = [(fields, Ratio.to(divisor_FN[fields].double(), self.spec.fields[fields])) for fields in field_parts]
+        ratios = [(fields, self._ratio(divisor_FN, fields)) for fields in field_parts]
         for part in parts:
             bars_TFN = self._bars(raw_TPS, part, at, out=x_TFN[part])
             for fields, ratio in ratios:
                 u = ratio.of_(bars_TFN[:, fields])
                 u.mul_(statistics.scale[part, fields, None]).add_(statistics.shift[part, fields, None])
+                self._finish_(u)
         return x_TFN
 
     def rows(
@@ -277,16 +287,18 @@ class Windows:
         if spec.scale == "last":
             divisor_FB = x_TFB[-1].double()
         else:
-            divisor_FB = torch.empty((spec.n_fields, len(columns_B)), dtype=torch.float64, device=device)
+            n_kept = 2 * spec.n_fields if spec.scale == "zscore" else spec.n_fields
+            dtype = torch.float32 if spec.scale == "zscore" else torch.float64
+            divisor_FB = torch.empty((n_kept, len(columns_B)), dtype=dtype, device=device)
             for at, date in enumerate(dates.tolist()):
                 own = np.flatnonzero(which_B == at)
                 divisor_FB[:, torch.from_numpy(own).to(device)] = _divisor(statistics[date])[
                     :, torch.from_numpy(position_B[own]).to(device)
                 ]
-        u_TFB = Ratio.to(divisor_FB, spec.fields).of_(x_TFB)
+        u_TFB = self._ratio(divisor_FB, slice(0, spec.n_fields)).of_(x_TFB)
         scale_TFB = torch.stack([statistics[date].scale for date in dates.tolist()], dim=2).index_select(2, which)
         shift_TFB = torch.stack([statistics[date].shift for date in dates.tolist()], dim=2).index_select(2, which)
-        return u_TFB.mul_(scale_TFB).add_(shift_TFB)
+        return self._finish_(u_TFB.mul_(scale_TFB).add_(shift_TFB))
 
     # --------------------------------------------------------------- plumbing
 
@@ -310,6 +322,31 @@ class Windows:
         """Bars (T, F, N) of a part of the steps, with their returns; ratios are not made yet."""
         bars_TFN = self._panel.gather(raw_TPS, part, at_N, out=out)
         return returns_(bars_TFN, self.spec) if RETURN in self.spec.fields else bars_TFN
+
+    def _ratio(self, kept: Tensor, fields: slice) -> Ratio:
+        """What a part of the fields goes through before the cross-section, from what :class:`WindowStatistics` keeps of all."""
+        if self.spec.scale == "zscore":
+            center, inverse = kept.split(self.spec.n_fields)
+            return Ratio(center[fields], inverse[fields], torch.zeros_like(center[fields]))
+        return Ratio.to(kept[fields].double(), self.spec.fields[fields])
+
+    def _finish_(self, z: Tensor) -> Tensor:
+        return z.clamp_(-CLIP, CLIP).nan_to_num_(nan=0.0) if self.spec.scale == "zscore" else z
+
+    def _moments(self, raw_TPS: Tensor, at_N: Tensor, parts: Sequence[slice]) -> Tensor:
+        """(2F, N) float32: mean and 1 / std of each series over the window's values that are there; sums run in float64."""
+        total, count, squares, deviations = torch.zeros((4, self.spec.n_fields, len(at_N)), dtype=torch.float64, device=self.device)
+        for part in parts:
+            x_TFN = self._bars(raw_TPS, part, at_N)
+            total += x_TFN.nansum(dim=0, dtype=torch.float64)
+            count += (~x_TFN.isnan()).sum(dim=0)
+        mean = total / count
+        for part in parts:
+            x_TFN = self._bars(raw_TPS, part, at_N).double()
+            squares += x_TFN.square().nansum(dim=0)
+            deviations += (x_TFN - mean).square_().nansum(dim=0)
+        has_spread = (count > 1) & (deviations > _NO_SPREAD**2 * squares)
+        return torch.cat([mean, torch.where(has_spread, (deviations / count).rsqrt(), torch.nan)]).float()
 
     def _last(self, raw_TPS: Tensor, at_N: Tensor) -> Tensor:
         """(F, N): the bars of the last step."""
@@ -352,6 +389,15 @@ def common_columns(windows: Mapping[str, Windows], date_index: int, universe_S: 
 
 def _parts(n: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _known_moments(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """(variance, mean) along ``dim`` of the values that are not NaN; 0 where there are none."""
+    known = ~x.isnan()
+    count = known.sum(dim=dim)
+    mean = x.nansum(dim=dim) / count.clamp(min=1)
+    variance = (x - mean.unsqueeze(dim)).square_().nansum(dim=dim) / count.clamp(min=1)
+    return variance, mean
 
 
 def _divisor(statistics: WindowStatistics) -> Tensor:

@@ -4,8 +4,7 @@
         LayerNorm(z + softmax(Q Kᵀ / √32) V), its mean over the steps (N, 32) -> MLP -> orthogonal layer -> BN -> Linear -> score (N,)
 
 Source: ATTENTION, section 4.
-Deviations: one head, mean over the steps and sizes are ours; until the intraday characteristics are built the default input is
-``intraday_15m``.
+Deviations: one head, mean over the steps and sizes are ours.
 Status: shapes, gradients and parameter count tested; the published results (tables 5 and 6) not reproduced.
 
 Letters: T steps, F fields, N stocks, H hidden units.

@@ -3,7 +3,7 @@
     x (T, F, N) -> GRU or LSTM (F -> 32), last state (N, 32) -> MLP -> orthogonal layer -> BN -> Linear -> score (N,)
 
 Source: ATTENTION, section 2 (“原始模型”), and its predecessors, which are not at hand.
-Deviations: sizes are ours, see ``intraday.py``; until the intraday characteristics are built the default input is ``intraday_15m``.
+Deviations: sizes are ours, see ``intraday.py``.
 Status: shapes, gradients, parameter count and the orthogonal layer tested; the published IC (0.079 at 30 minutes) not reproduced.
 
 Letters: T steps, F fields, N stocks, H hidden units.

@@ -5,7 +5,7 @@
 
 Source: ATTENTION, sections 2 and 3, figure 6.
 Deviations: one head, mean over the steps and sizes are ours (the drawing is lost in the text: all states are weighted and passed on
-together); until the intraday characteristics are built the default input is ``intraday_15m``.
+together).
 Status: shapes, gradients and parameter count tested; the published IC (0.066 at 10 minutes) not reproduced.
 
 Letters: T steps, F fields, N stocks, H hidden units.

@@ -48,6 +48,7 @@ import torch
 from torch import Tensor, nn
 
 from alpha_pipeline.errors import InvalidSpec, Misaligned, MissingData, sentence, unknown_name
+from alpha_pipeline.features.tensors import tensor_spec
 from alpha_pipeline.models.head import ScoreHead
 
 
@@ -201,6 +202,11 @@ class Network(nn.Module, ABC):
             raise InvalidSpec(sentence("stage does not belong to this network", where=type(self).__name__, got=stage.name,
                                        expected=f"one of {', '.join(s.name for s in self.stages())}",
                                        next_step="Take the stages from net.stages()."))
+
+
+def fields_of(tensor: str, n_fields: int | None) -> int:
+    """``n_fields``, or where it is None those of the registered tensor of that name. Raises UnknownName for a tensor that is not registered."""
+    return tensor_spec(tensor).n_fields if n_fields is None else n_fields
 
 
 def read_inputs(inputs: Mapping[str, Tensor], n_fields: Mapping[str, int], where: str, n_steps: int | None = None) -> list[Tensor]:

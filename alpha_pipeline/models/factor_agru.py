@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from alpha_pipeline.models.attention import ContextAttention
-from alpha_pipeline.models.contract import Network, NetworkConfig, read_inputs
+from alpha_pipeline.models.contract import Network, NetworkConfig, fields_of, read_inputs
 from alpha_pipeline.models.head import FactorHead
 from alpha_pipeline.models.recurrent import GRU
 
@@ -34,7 +34,7 @@ class FactorAgru(NetworkConfig):
     tensor
         Name of the input: each data set of the report gets a factor unit of its own.
     n_fields
-        Fields per day of that tensor.
+        Fields per day; None: as many as that tensor has.
     n_factors
         K.
     n_hidden
@@ -44,7 +44,7 @@ class FactorAgru(NetworkConfig):
     """
 
     tensor: str = "rawbar"
-    n_fields: int = 8
+    n_fields: int | None = None
     n_factors: int = 32
     n_hidden: int = 30
     n_attention: int = 15
@@ -62,8 +62,8 @@ class FactorAgruNetwork(Network):
 
     def __init__(self, config: FactorAgru, generator: torch.Generator) -> None:
         super().__init__(config)
-        self.tensor, self.n_fields = config.tensor, config.n_fields
-        self.gru = GRU(config.n_fields, config.n_hidden, generator=generator)
+        self.tensor, self.n_fields = config.tensor, fields_of(config.tensor, config.n_fields)
+        self.gru = GRU(self.n_fields, config.n_hidden, generator=generator)
         self.attention = ContextAttention(config.n_hidden, config.n_attention, generator=generator)
         self.head = FactorHead(2 * config.n_hidden, config.n_factors, generator=generator)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from alpha_pipeline.models.contract import Network, NetworkConfig, read_inputs
+from alpha_pipeline.models.contract import Network, NetworkConfig, fields_of, read_inputs
 from alpha_pipeline.models.head import FactorHead
 from alpha_pipeline.models.recurrent import GRU
 
@@ -31,7 +31,7 @@ class FactorGru(NetworkConfig):
     tensor
         Name of the input: each data set of the report gets a factor unit of its own.
     n_fields
-        Fields per day of that tensor.
+        Fields per day; None: as many as that tensor has.
     n_factors
         K.
     n_hidden
@@ -39,7 +39,7 @@ class FactorGru(NetworkConfig):
     """
 
     tensor: str = "rawbar"
-    n_fields: int = 8
+    n_fields: int | None = None
     n_factors: int = 32
     n_hidden: int = 30
 
@@ -56,8 +56,8 @@ class FactorGruNetwork(Network):
 
     def __init__(self, config: FactorGru, generator: torch.Generator) -> None:
         super().__init__(config)
-        self.tensor, self.n_fields = config.tensor, config.n_fields
-        self.gru = GRU(config.n_fields, config.n_hidden, generator=generator)
+        self.tensor, self.n_fields = config.tensor, fields_of(config.tensor, config.n_fields)
+        self.gru = GRU(self.n_fields, config.n_hidden, generator=generator)
         self.head = FactorHead(config.n_hidden, config.n_factors, generator=generator)
 
     def forward(self, inputs: Mapping[str, Tensor], frozen: Tensor | None = None) -> Tensor:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from alpha_pipeline.errors import InvalidSpec, sentence
-from alpha_pipeline.models.contract import Network, NetworkConfig, read_inputs
+from alpha_pipeline.models.contract import Network, NetworkConfig, fields_of, read_inputs
 from alpha_pipeline.models.convolution import ResidualBlock, TemporalBlock
 from alpha_pipeline.models.head import FactorHead
 
@@ -40,7 +40,7 @@ class FactorRestcn(NetworkConfig):
     tensor
         Name of the input: each data set of the report gets a factor unit of its own.
     n_fields
-        Fields per day of that tensor.
+        Fields per day; None: as many as that tensor has.
     n_factors
         K.
     n_channels
@@ -54,7 +54,7 @@ class FactorRestcn(NetworkConfig):
     """
 
     tensor: str = "rawbar"
-    n_fields: int = 8
+    n_fields: int | None = None
     n_factors: int = 32
     n_channels: int = 64
     n_residual_blocks: int = 3
@@ -80,11 +80,11 @@ class FactorRestcnNetwork(Network):
 
     def __init__(self, config: FactorRestcn, generator: torch.Generator) -> None:
         super().__init__(config)
-        self.tensor, self.n_fields = config.tensor, config.n_fields
+        self.tensor, self.n_fields = config.tensor, fields_of(config.tensor, config.n_fields)
         n = config.n_channels
-        self.residual = nn.Sequential(*(ResidualBlock(n if i else config.n_fields, n, config.kernel, generator=generator)
+        self.residual = nn.Sequential(*(ResidualBlock(n if i else self.n_fields, n, config.kernel, generator=generator)
                                         for i in range(config.n_residual_blocks)))
-        n_in = n if config.n_residual_blocks else config.n_fields
+        n_in = n if config.n_residual_blocks else self.n_fields
         self.tcn = nn.Sequential(*(TemporalBlock(n if i else n_in, n, config.kernel, 2**i, generator=generator)
                                    for i in range(config.n_dilations)))
         self.head = FactorHead(n, config.n_factors, generator=generator)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from alpha_pipeline.models.attention import SelfAttention
-from alpha_pipeline.models.contract import Network, NetworkConfig, read_inputs
+from alpha_pipeline.models.contract import Network, NetworkConfig, fields_of, read_inputs
 from alpha_pipeline.models.head import FactorHead, linear_layer
 
 
@@ -37,7 +37,7 @@ class FactorTransformer(NetworkConfig):
     tensor
         Name of the input: each data set of the report gets a factor unit of its own.
     n_fields
-        Fields per day of that tensor.
+        Fields per day; None: as many as that tensor has.
     n_factors
         K.
     n_steps
@@ -53,7 +53,7 @@ class FactorTransformer(NetworkConfig):
     """
 
     tensor: str = "rawbar"
-    n_fields: int = 8
+    n_fields: int | None = None
     n_factors: int = 32
     n_steps: int = 30
     n_width: int = 32
@@ -106,9 +106,9 @@ class FactorTransformerNetwork(Network):
 
     def __init__(self, config: FactorTransformer, generator: torch.Generator) -> None:
         super().__init__(config)
-        self.tensor, self.n_fields, self.n_steps = config.tensor, config.n_fields, config.n_steps
+        self.tensor, self.n_fields, self.n_steps = config.tensor, fields_of(config.tensor, config.n_fields), config.n_steps
         self.time = Time2Vec(generator=generator)
-        self.embed = linear_layer(config.n_fields + 2, config.n_width, generator)
+        self.embed = linear_layer(self.n_fields + 2, config.n_width, generator)
         self.encoder = nn.Sequential(*(
             EncoderBlock(config.n_width, config.n_heads, config.n_feed_forward, is_last=i == config.n_blocks - 1, generator=generator)
             for i in range(config.n_blocks)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from alpha_pipeline.models.contract import Network, NetworkConfig, read_inputs
+from alpha_pipeline.models.contract import Network, NetworkConfig, fields_of, read_inputs
 from alpha_pipeline.models.head import ScoreHead
 from alpha_pipeline.models.recurrent import GRU
 
@@ -29,9 +29,9 @@ class GruDaily(NetworkConfig):
     Attributes
     ----------
     tensor
-        Name of the input; ``weekly`` makes it the week-GRU of RISKCONTROL.
+        Name of the input; ``weekly`` makes it the week-GRU of RISKCONTROL, ``mschars`` and ``l2chars`` put characteristics in place of bars.
     n_fields
-        Fields per bar.
+        Fields per step; None: as many as that tensor has.
     n_hidden
         Units of the GRU.
     learn_shift
@@ -39,7 +39,7 @@ class GruDaily(NetworkConfig):
     """
 
     tensor: str = "daily"
-    n_fields: int = 6
+    n_fields: int | None = None
     n_hidden: int = 30
     learn_shift: bool = False
 
@@ -57,7 +57,7 @@ class GruDailyNetwork(Network):
     def __init__(self, config: GruDaily, generator: torch.Generator) -> None:
         super().__init__(config)
         self.tensor = config.tensor
-        self.gru = GRU(config.n_fields, config.n_hidden, generator=generator)
+        self.gru = GRU(fields_of(config.tensor, config.n_fields), config.n_hidden, generator=generator)
         self.head = ScoreHead(config.n_hidden, learn_shift=config.learn_shift, generator=generator)
 
     def forward(self, inputs: Mapping[str, Tensor], frozen: Tensor | None = None) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence, unknown_name
-from alpha_pipeline.models.contract import Network, NetworkConfig, read_inputs
+from alpha_pipeline.models.contract import Network, NetworkConfig, fields_of, read_inputs
 from alpha_pipeline.models.head import ScoreHead, linear_layer
 from alpha_pipeline.models.orthogonal import check_cross_section, orthogonal_factors
 from alpha_pipeline.models.recurrent import GRU, LSTM
@@ -34,9 +34,9 @@ class IntradayConfig(NetworkConfig):
     Attributes
     ----------
     tensor
-        Name of the input. ``intraday_15m`` until the report's tensors of characteristics (``chars_30m``, ``chars_10m``) are built.
+        Name of the input: characteristics of each half hour, or ``chars_10m``, or bars such as ``intraday_15m``.
     n_fields
-        Fields per step of that tensor.
+        Fields per step; None: as many as that tensor has.
     rnn
         ``"gru"`` or ``"lstm"``.
     n_hidden
@@ -53,8 +53,8 @@ class IntradayConfig(NetworkConfig):
         Whether the level of the scores is trained; see :mod:`alpha_pipeline.models.contract`.
     """
 
-    tensor: str = "intraday_15m"
-    n_fields: int = 6
+    tensor: str = "chars_30m"
+    n_fields: int | None = None
     rnn: str = "gru"
     n_hidden: int = 32
     n_mlp: int = 64
@@ -89,7 +89,8 @@ class IntradayNetwork(Network):
     def __init__(self, config: IntradayConfig, generator: torch.Generator) -> None:
         super().__init__(config)
         self.settings, self.where = config, type(config).__module__.rpartition(".")[2]
-        self.rnn = RECURRENT[config.rnn](config.n_fields, config.n_hidden, generator=generator)
+        self.n_fields = fields_of(config.tensor, config.n_fields)
+        self.rnn = RECURRENT[config.rnn](self.n_fields, config.n_hidden, generator=generator)
         self.mlp = nn.Sequential(
             linear_layer(config.n_hidden, config.n_mlp, generator),
             nn.ReLU(),
@@ -104,7 +105,7 @@ class IntradayNetwork(Network):
     def factors(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The columns (N, K) that the last linear unit adds up: mutually orthogonal if the configuration says so."""
         settings = self.settings
-        (x_TFN,) = read_inputs(inputs, {settings.tensor: settings.n_fields}, self.where)
+        (x_TFN,) = read_inputs(inputs, {settings.tensor: self.n_fields}, self.where)
         if settings.neutralize and "exposures" not in inputs:
             raise MissingData(sentence("the network needs the stocks' exposures", where=self.where, got=", ".join(inputs),
                                        expected="inputs['exposures']", next_step="Give the model exposures, or neutralize=False."))

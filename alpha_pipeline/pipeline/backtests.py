@@ -14,18 +14,16 @@ from alpha_pipeline.backtest.engine import PortfolioState, run_backtest
 from alpha_pipeline.backtest.metrics import drawdown_table, performance_summary, yearly_table
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
-from alpha_pipeline.experiment import PortfolioSpec
+from alpha_pipeline.experiment import BENCHMARK_LEVELS, PortfolioSpec
 from alpha_pipeline.features.market_panels import MarketPanels
-from alpha_pipeline.pipeline.exposures import style_inputs
+from alpha_pipeline.pipeline.attribution_models import compact_model, full_model
 from alpha_pipeline.pipeline.portfolios import equal_weights, market_prices, read_week, weights_table
+from alpha_pipeline.pipeline.robustness import robustness_frames
+from alpha_pipeline.pipeline.share_replay import replay_in_shares
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
 from alpha_pipeline.portfolio.top_n import EQUAL_WEIGHT
 from alpha_pipeline.progress import step
-from alpha_pipeline.risk.factor_returns import estimate_factor_returns
-from alpha_pipeline.risk.styles import STYLES, style_exposures
 from alpha_pipeline.store import Manifest
-
-RISK_HISTORY_DAYS = 160  # sessions before the first day: the longest style window (momentum, 120 + 20) and a margin
 
 
 def backtest_name(portfolio: str) -> str:
@@ -49,8 +47,9 @@ class _Chain:
 def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = "", end: str = "") -> Manifest:
     """Backtest of the stored weekly targets from the first signal date in the range to ``end`` (default: the newest panel date).
 
-    Targets of *t* are traded at the vwap of *t+1*; marked daily at the close; costs and fill rules as in the spec. The benchmark is the price
-    index. Stored as a bundle: daily, holdings, trades, rebalances, yearly, drawdowns and the summary of metrics.
+    Targets of *t* are traded at a price of *t+1* (vwap unless the spec says otherwise); marked daily at the close; costs, fill rules and benchmark
+    level as in the spec. Stored as a bundle: daily, holdings, trades, rebalances, yearly, drawdowns, the summary of metrics, and what
+    :func:`~alpha_pipeline.pipeline.robustness.robustness_frames` adds.
     """
     panels = work.panels
     chain = _chain(work, spec, start, end)
@@ -61,7 +60,7 @@ def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = ""
         raise NotEnoughData(sentence("no session after the first signal date", where=backtest_name(spec.name), got=f"{sessions[0]} … {end}"))
     columns = np.array(sorted({int(c) for symbols, target in chain.targets.values() for c in panels.axis.known_columns(symbols)}
                               | {int(c) for c in panels.axis.known_columns(chain.initial[0])}))
-    market = market_prices(panels, first, last + 1, columns)
+    market = market_prices(panels, first, last + 1, columns, spec.trade_price)
     position = {int(c): at for at, c in enumerate(columns)}
 
     def on_columns(symbols: tuple[str, ...], values: np.ndarray) -> np.ndarray:
@@ -72,34 +71,54 @@ def run_portfolio_backtest(work: Workspace, spec: PortfolioSpec, start: str = ""
     targets = {panels.daily.index(day) - first: on_columns(*chain.targets[day]) for day in sessions}
     symbols, held, cash, nav = chain.initial
     initial = PortfolioState(on_columns(symbols, held), cash, 1.0) if (held > 0).any() else PortfolioState.empty(len(columns))
-    benchmark = benchmark_returns(work, spec.benchmark, panels.daily.dates[first: last + 1])
+    benchmark = benchmark_returns(work, spec.benchmark, panels.daily.dates[first: last + 1], BENCHMARK_LEVELS[spec.benchmark_level])
     step(f"backtest {spec.name}", 0, 1)
-    result = run_backtest(targets, market, 0, last - first, spec.costs, benchmark, spec.unfilled, initial)  # type: ignore[arg-type]
+    paid: dict[str, float] = {}
+    if spec.mode == "shares":
+        found = replay_in_shares(panels, spec, market, first, columns, targets, benchmark, initial)
+        result, paid = found.tables, {**found.costs, "dividends": found.dividends}
+        result.daily["nav"] /= spec.capital  # as in fractions: 1 is what was put in
+    else:
+        result = run_backtest(targets, market, 0, last - first, spec.costs, benchmark, spec.unfilled, initial)  # type: ignore[arg-type]
     step(f"backtest {spec.name}", 1, 1)
     summary = performance_summary(result.daily)
     frames = {
         "daily": result.daily, "holdings": result.holdings, "trades": result.trades, "rebalances": _rebalances(chain.metas),
         "yearly": yearly_table(result.daily), "drawdowns": drawdown_table(result.daily["excess_return"], result.daily["trade_date"]),
-        "summary": pd.DataFrame([summary]),
+        "summary": pd.DataFrame([summary]), **robustness_frames(result, panels),
     }
     rows = (*panels.daily.rows[first: last + 1], *panels.status.rows[first: last + 1])
-    source = combine([CODE_VERSION, spec.digest(), *chain.contents, *(row.checksum for row in rows)])
+    source = combine([CODE_VERSION, spec.backtest_digest(), *chain.contents, *(row.checksum for row in rows)])
     meta = {"start": sessions[0], "end": panels.daily.dates[last], "benchmark": spec.benchmark, "summary": summary,
             "conventions": conventions(work, spec), "pending": [panels.daily.dates[first + at] for at in result.pending]}
+    if paid:
+        meta["paid_cny"] = paid
     return work.store.write_bundle(backtest_name(spec.name), frames, source=source, meta=meta)
 
 
 def conventions(work: Workspace, spec: PortfolioSpec) -> dict[str, str]:
     """How the figures of a backtest are to be read."""
-    vwap = work.source.describe().proxies.get("daily_bars.vwap")
-    return {
+    proxy = work.source.describe().proxies.get(f"daily_bars.{spec.trade_price}")
+    rhythm = f"every {spec.every_n_sessions} sessions of the market" if spec.every_n_sessions else "the last session of each week"
+    index = f"{spec.benchmark} {spec.benchmark_level.replace('_', '-')} index"
+    said = {
         "annualization": "geometric, 252 days; excess NAV = compounded daily differences",
         "turnover": "two-sided, sum |w_new - w_drifted| per rebalance",
-        "benchmark": "equal-weight universe, rebalanced daily" if spec.benchmark == EQUAL_WEIGHT else f"{spec.benchmark} price index",
-        "trade price": f"vwap of the session after the signal{f' (proxy: {vwap})' if vwap else ''}",
-        "costs": ", ".join(f"{name} {value:.2%}" if isinstance(value, float) else f"{name} {value}" for name, value in asdict(spec.costs).items()),
-        "unfilled orders": spec.unfilled,
+        "benchmark": "equal-weight universe, rebalanced daily" if spec.benchmark == EQUAL_WEIGHT else index,
+        "trade price": f"{spec.trade_price} of the session after the signal{f' (proxy: {proxy})' if proxy else ''}",
+        "rebalanced on": rhythm, "costs": _listed(asdict(spec.costs)), "unfilled orders": spec.unfilled,
     }
+    if spec.mode == "shares":
+        rules = {name: value for name, value in asdict(spec.share_rules).items() if name != "unfilled" and value is not None}
+        said["mode"] = (f"whole lots from {spec.capital:,.0f} CNY, the stored targets replayed; dividends in cash before tax; targets themselves are "
+                        "decided in fractions")
+        said["costs"] = _listed(rules)
+    return said
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    """``buy 0.20%, sell 0.20%``: rates below 1 as percent."""
+    return ", ".join(f"{name} {value:.2%}" if isinstance(value, float) and value < 1.0 else f"{name} {value}" for name, value in settings.items())
 
 
 def _last_date(panels: MarketPanels, end: str) -> str:
@@ -157,8 +176,8 @@ def benchmark_returns(work: Workspace, index_code: str, dates: list[str], level:
         bars = work.store.read("index_bars", key, ["index_code", level])
         close = bars.loc[bars["index_code"] == index_code, level].dropna()
         if len(close) != 1:
-            raise MissingData(sentence(f"no bar of {index_code}", where=f"index_bars {key}", got=", ".join(sorted(bars["index_code"])),
-                                       next_step="Choose a benchmark the market has."))
+            raise MissingData(sentence(f"no {'bar' if level == 'close' else level} of {index_code}", where=f"index_bars {key}",
+                                       got=", ".join(sorted(bars["index_code"])), next_step="Choose a benchmark the market has."))
         closes.append(float(close.iloc[0]))
     return np.append(np.nan, np.array(closes[1:]) / np.array(closes[:-1]) - 1.0)
 
@@ -172,10 +191,11 @@ def _equal_weight_returns(panels: MarketPanels, dates: list[str]) -> np.ndarray:
 
 
 def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
-    """Daily active return of the stored backtest split into country, industries, price-volume styles, specific, trading and cost.
+    """Daily active return of the stored backtest split into country, industries, styles, specific, trading and cost.
 
-    Factor returns come from the market's own daily regression over all names of the universe, exposures of the day before. Adds up each day
-    and over the range. Stored as a bundle: daily, summary, by_year, exposures, coverage, factor_returns.
+    ``spec.attribution``: ``compact`` makes six price-volume styles and their returns for the range from the panels, ``full`` reads the stored
+    risk model. Adds up each day to 1e-10 and, linked, over the range and each year. Stored as a bundle: daily, summary, by_year, exposures,
+    coverage, factor_returns.
     """
     manifest = work.store.bundle(backtest_name(spec.name))
     if manifest is None:
@@ -187,11 +207,7 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
     days = [str(d)[:10] for d in daily["trade_date"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")]
     first = panels.daily.index(days[0])
     last = panels.daily.index(days[-1])
-    start = max(0, first - 1 - RISK_HISTORY_DAYS)
     step(f"attribution {spec.name}", 0, 1)
-    model = _risk_model(panels, start, last + 1)
-    rows = slice(first - start, last - start + 1)
-    before = slice(first - 1 - start, last - start)
     n_stocks = len(panels.axis)
     weights = np.zeros((len(days), n_stocks))
     at_day = {day: i for i, day in enumerate(days)}
@@ -206,48 +222,28 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
         frame = frame[frame["index_code"] == spec.benchmark]
         columns = panels.axis.known_columns(frame["symbol"].tolist())
         benchmark[i, columns[columns >= 0]] = frame["weight"].to_numpy()[columns >= 0]
-    stock_returns = model.returns[rows]
+    close = panels.daily.field("close", first - 1, last + 1).astype(np.float64)
+    stock_returns = close[1:] / close[:-1] - 1.0
     # a constituent without a price on the day has no return of its own: its weight goes to the benchmark's unexplained rest
     benchmark = np.where(np.isnan(stock_returns), 0.0, benchmark)
+    if spec.attribution == "full":
+        columns = np.flatnonzero((weights != 0).any(axis=0) | (benchmark != 0).any(axis=0))
+        weights, benchmark, stock_returns = weights[:, columns], benchmark[:, columns], stock_returns[:, columns]
+        model = full_model(work, panels, spec.name, first, last, columns)
+    else:
+        model = compact_model(panels, first, last)
     result = attribute(
-        np.array(days, dtype="datetime64[D]"), weights, benchmark, stock_returns, model.exposures[before], model.industry[before],
-        model.factor_returns[rows], style_names=tuple(STYLES), industry_names=model.industry_names,
-        portfolio_return=daily["portfolio_return"].to_numpy(), benchmark_return=daily["benchmark_return"].to_numpy(), cost=daily["cost"].to_numpy(),
+        np.array(days, dtype="datetime64[D]"), weights, benchmark, stock_returns, model.exposures, model.industry, model.factor_returns,
+        style_names=model.style_names, industry_names=model.industry_names, portfolio_return=daily["portfolio_return"].to_numpy(),
+        benchmark_return=daily["benchmark_return"].to_numpy(), cost=daily["cost"].to_numpy(),
     )
     step(f"attribution {spec.name}", 1, 1)
     out = {"daily": result.daily, "summary": result.summary, "by_year": result.by_year, "exposures": result.exposures, "coverage": result.coverage,
-           "factor_returns": model.frame.iloc[rows].reset_index(drop=True)}
-    source = combine([CODE_VERSION, manifest.content, *(row.checksum for row in panels.daily.rows[start: last + 1])])
-    meta = {"start": days[0], "end": days[-1], "styles": list(STYLES), "mean_r_squared": model.mean_r_squared, "conventions":
-            "exposures of the day before; factor returns from a daily regression weighted by √cap; linked over time by Carino scaling of the excess "
-            "NAV"}
+           "factor_returns": model.frame}
+    source = combine([CODE_VERSION, manifest.content, *model.sources])
+    meta = {"start": days[0], "end": days[-1], "styles": list(model.style_names), "mean_r_squared": model.mean_r_squared,
+            "conventions": model.conventions}
     return work.store.write_bundle(attribution_name(spec.name), out, source=source, meta=meta)
-
-
-@dataclass(frozen=True)
-class _RiskModel:
-    returns: np.ndarray
-    exposures: np.ndarray
-    industry: np.ndarray
-    factor_returns: np.ndarray
-    industry_names: tuple[str, ...]
-    frame: pd.DataFrame
-    mean_r_squared: float
-
-
-def _risk_model(panels: MarketPanels, start: int, stop: int) -> _RiskModel:
-    """Style exposures and factor returns of rows [start, stop) over the universe of all A-shares."""
-    inputs = style_inputs(panels, start, stop)
-    returns, universe = inputs.returns, inputs.universe
-    industry = panels.industry(start, stop)
-    # the axis also knows industries that first appear after the range; codes are given in order of appearance
-    industry_names = tuple(panels.axis.industries[: int(industry.max(initial=-1)) + 1])
-    styles = style_exposures(inputs, industry)
-    estimated = estimate_factor_returns(returns, styles.values, industry, inputs.total_cap, universe, style_names=styles.names,
-                                        industry_names=industry_names)
-    frame = estimated.frame(np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"))
-    known = estimated.r_squared[~np.isnan(estimated.r_squared)]
-    return _RiskModel(returns, styles.values, industry, estimated.values, industry_names, frame, float(known.mean()) if len(known) else float("nan"))
 
 
 def read_backtest(work: Workspace, portfolio: str) -> tuple[Manifest, dict[str, pd.DataFrame]]:
@@ -256,6 +252,3 @@ def read_backtest(work: Workspace, portfolio: str) -> tuple[Manifest, dict[str, 
     if manifest is None:
         raise MissingData(sentence(f"'{backtest_name(portfolio)}' does not exist", next_step="Materialize it first."))
     return manifest, work.store.read_bundle(backtest_name(portfolio))
-
-
-

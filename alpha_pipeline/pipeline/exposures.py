@@ -15,7 +15,7 @@ from alpha_pipeline.experiment import INDUSTRY
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.universe import UniverseSpec
 from alpha_pipeline.risk.industries import industry_dummies
-from alpha_pipeline.risk.styles import STYLES, StyleInputs, fill_missing, standardize
+from alpha_pipeline.risk.styles import EXPOSURES, StyleInputs, fill_missing, standardize
 
 if TYPE_CHECKING:
     from alpha_pipeline.training.exposures import Exposures
@@ -47,7 +47,7 @@ def exposures_of(panels: MarketPanels, names: Sequence[str], start: int, stop: i
     industry = panels.industry(start, stop)
     held = np.array(sorted(dates))
     styles = [name for name in names if name != INDUSTRY]
-    raw = {name: STYLES[name](inputs)[held] for name in dict.fromkeys(["size", *styles])}
+    raw = {name: EXPOSURES[name](inputs)[held] for name in dict.fromkeys(["size", *styles])}
     cap, universe, codes = inputs.total_cap[held], inputs.universe[held], industry[held]
     standard = {name: standardize(values, cap, universe) for name, values in raw.items()}
     for name in styles:

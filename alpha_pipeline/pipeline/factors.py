@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from alpha_pipeline.combination.linear import HISTORY_DAYS, equal_weight, price_volume_components
+from alpha_pipeline.cross_section import winsorize_mad, zscore
 from alpha_pipeline.digest import combine, digest
 from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
 from alpha_pipeline.experiment import SignalSpec
@@ -27,10 +28,11 @@ def factor_table(signal: str) -> str:
 
 
 def make_factors(work: Workspace, spec: SignalSpec, keys: Sequence[str]) -> StepReport:
-    """For each date: the score, and the factor = score winsorized, neutralized against industry and log cap, standardized.
+    """For each date: the score, and the factor = score winsorized, neutralized against industry and log cap (unless the signal is not to be),
+    standardized.
 
     Known at the close of each date. Names of the signal's universe without a score, an industry or a capitalization have no factor and are
-    counted by reason.
+    counted by reason; a factor that is not neutralized needs the score alone.
     """
     report = StepReport()
     panels = work.panels
@@ -43,12 +45,17 @@ def make_factors(work: Workspace, spec: SignalSpec, keys: Sequence[str]) -> Step
         score_S = _score(work, panels, spec, key)
         at = panels.daily.index(key)
         mask = panels.universe(spec.universe, at, at + 1)
-        result = neutralize(score_S[None], panels.industry(at, at + 1), _log_cap(panels, at, at + 1), mask=mask)
-        report.exclude({reason: int(count[0]) for reason, count in result.dropped.items()})
+        if spec.neutral:
+            result = neutralize(score_S[None], panels.industry(at, at + 1), _log_cap(panels, at, at + 1), mask=mask)
+            factor_S = result.values[0]
+            report.exclude({reason: int(count[0]) for reason, count in result.dropped.items()})
+        else:
+            factor_S = zscore(winsorize_mad(score_S, mask=mask[0]))
+            report.exclude({"no_factor": int((mask[0] & np.isnan(score_S)).sum())})
         keep = np.flatnonzero(~np.isnan(score_S))
         frame = pd.DataFrame({
             "trade_date": pd.Timestamp(key).as_unit("s"), "symbol": [panels.axis.symbols[i] for i in keep], "score": score_S[keep],
-            "factor": result.values[0, keep],
+            "factor": factor_S[keep],
         })
         work.store.write(factor_table(spec.name), key, frame, source=source)
         report.computed.append(key)
@@ -67,10 +74,11 @@ def _score_source(work: Workspace, panels: MarketPanels, spec: SignalSpec, key: 
     if spec.baseline:
         at = panels.daily.index(key)
         return combine(row.checksum for row in panels.daily.rows[max(0, at + 1 - HISTORY_DAYS): at + 1])
-    manifest = work.store.manifest(f"models/{spec.model}/scores", key)
+    manifest = work.store.manifest(spec.scores_table, key)
     if manifest is None:
-        raise MissingData(sentence(f"model '{spec.model}' has no score for {key}", where=f"signal '{spec.name}'",
-                                   next_step=f"Materialize models/{spec.model}/scores for {key} first."))
+        origin = f"model '{spec.model}'" if spec.model else f"combination '{spec.combination}'"
+        raise MissingData(sentence(f"{origin} has no score for {key}", where=f"signal '{spec.name}'",
+                                   next_step=f"Materialize {spec.scores_table} for {key} first."))
     return manifest.content
 
 
@@ -91,7 +99,7 @@ def _score(work: Workspace, panels: MarketPanels, spec: SignalSpec, key: str) ->
                                        got=f"source '{work.source.describe().name}'", next_step="Leave the oracle out on real data."))
         frame = oracle(work.check_session(key))
         return _on_axis(panels, frame["symbol"].tolist(), frame["expected_return_10d"].to_numpy())
-    frame = work.store.read(f"models/{spec.model}/scores", key, ["symbol", "score"])
+    frame = work.store.read(spec.scores_table, key, ["symbol", "score"])
     return _on_axis(panels, frame["symbol"].tolist(), frame["score"].to_numpy())
 
 

@@ -1,4 +1,4 @@
-"""Steps ``universe``, ``daily_panel``, ``intraday_15m_panel`` and ``labels``: raw tables of a date become panel rows."""
+"""Steps ``universe``, ``daily_panel``, ``intraday_15m_panel``, panels of characteristics and ``labels``: a date's raw tables become panel rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from alpha_pipeline.digest import combine, content_hash
 from alpha_pipeline.errors import MissingData, sentence
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS, absent_fields, build_row
 from alpha_pipeline.features.labels import ForwardReturn, realized_labels
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.features.panel import Panel
-from alpha_pipeline.features.rows import DAILY, daily_row, intraday_row, status_row
+from alpha_pipeline.features.rows import DAILY, daily_row, intraday_row, session_minute, status_row
 from alpha_pipeline.market.universe import UniverseSpec, exclusion_counts
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
 from alpha_pipeline.progress import track
@@ -109,6 +110,30 @@ def extend_intraday(work: Workspace, keys: Sequence[str]) -> StepReport:
         return intraday_row(work.store.read("intraday_bars", key), daily, flags, panels.axis)
 
     return _extend(work, panels.intraday_15m, keys, source_of, build, "15-minute panel")
+
+
+def extend_characteristics(work: Workspace, keys: Sequence[str], name: str) -> StepReport:
+    """Steps ``mschars_panel``, ``l2chars_panel``, ``chars_10m_panel``, ``chars_30m_panel``: intraday characteristics at the source's bar length.
+
+    ``universe`` must reach the dates: it gives every stock its column.
+    """
+    panels = work.panels
+    spec = CHARACTERISTIC_PANELS[name]
+    minutes = work.source.describe().intraday_minutes
+    assert minutes is not None, "no such step without intraday bars"
+
+    def source_of(key: str) -> str:
+        panels.status.index(key)  # raises where the universe is missing
+        return combine([CODE_VERSION, str(minutes), *(_content(work, table, key) for table in ("intraday_bars", "daily_bars", "security_status"))])
+
+    def build(key: str) -> tuple[np.ndarray, dict[str, int]]:
+        intraday, daily, status = (work.store.read(table, key) for table in ("intraday_bars", "daily_bars", "security_status"))
+        return build_row(spec, intraday, daily, status, session_minute(intraday["bar_end"]), minutes, panels.axis)
+
+    report = _extend(work, panels.characteristics(name), keys, source_of, build, f"{name} panel")
+    if too_few := absent_fields(spec, minutes):
+        report.facts[f"absent at {minutes}-minute bars"] = ", ".join(too_few)
+    return report
 
 
 def extend_labels(work: Workspace, keys: Sequence[str], spec: ForwardReturn) -> StepReport:

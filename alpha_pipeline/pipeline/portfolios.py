@@ -24,6 +24,7 @@ from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.calendar import as_date
 from alpha_pipeline.market.universe import UniverseSpec, has_flag
 from alpha_pipeline.pipeline.factors import factor_table
+from alpha_pipeline.pipeline.risk_inputs import RiskInputs, load_risk_inputs, risk_contents
 from alpha_pipeline.pipeline.session import rebalance_session
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
 from alpha_pipeline.portfolio.enhanced_index import optimize
@@ -68,7 +69,7 @@ def rebalance(work: Workspace, spec: PortfolioSpec, weeks: Sequence[str]) -> Ste
     statuses: dict[str, int] = {}
     for week in track(weeks, f"rebalance {spec.name}"):
         before = _previous(work, table, week)
-        session = rebalance_session(week, work.calendar)
+        session = rebalance_session(week, work.calendar, spec.every_n_sessions)
         source = _source(work, panels, spec, session, before)
         if work.store.is_current(table, week, source):
             report.reused.append(week)
@@ -118,6 +119,7 @@ def _source(work: Workspace, panels: MarketPanels, spec: PortfolioSpec, session:
                 raise MissingData(sentence(f"'{table}' has no partition {key}", where=weights_table(spec.name),
                                            next_step=f"Materialize '{table}' for {key} first."))
             parts.append(manifest.content)
+        parts += risk_contents(work, panels, spec, key)
         first = panels.daily.index(before.session) if before and before.session else panels.daily.index(key)
         last = panels.daily.index(key)
         parts += [row.checksum for row in (*panels.daily.rows[first: last + 1], *panels.status.rows[first: last + 1])]
@@ -134,14 +136,20 @@ def _optimize_week(
     alpha_S = _spread(panels, factor["symbol"].tolist(), factor["factor"].to_numpy(), np.nan)
     benchmark_S = _benchmark(work, panels, spec.benchmark, key)
     columns = np.flatnonzero(~np.isnan(alpha_S) | (benchmark_S > 0) | (held_S > 0))
-    flags = panels.status.field("flags", at, at + 1)[0, columns]
-    size, n_filled = _size(panels, at, columns)
-    blocked = has_flag(flags, "suspended") | ~has_flag(flags, "has_bar")
+    if spec.weights_need_risk or spec.panel_factors:
+        inputs = load_risk_inputs(work, panels, spec, key, columns, (held_S[columns] > 0) | (benchmark_S[columns] > 0))
+        if not spec.weights_need_risk:
+            own = _compact_styles(panels, spec, at, columns)
+            inputs = RiskInputs(own.styles | inputs.styles, None, own.notes + inputs.notes)
+    else:
+        inputs = _compact_styles(panels, spec, at, columns)
+    can_buy, can_sell = tradability(panels, at, columns)
     problem = PortfolioProblem(
         symbols=tuple(panels.axis.symbols[i] for i in columns), alpha=alpha_S[columns], benchmark_weights=benchmark_S[columns],
         current_weights=None if before is None or before.session is None else held_S[columns],
-        industry=panels.industry(at, at + 1)[0, columns], styles=_styles(panels, spec, at, columns, size),
-        can_buy=~blocked & ~has_flag(flags, "limit_up"), can_sell=~blocked & ~has_flag(flags, "limit_down"), where=f"{spec.name} {key}",
+        industry=panels.industry(at, at + 1)[0, columns], styles=inputs.styles,
+        can_buy=can_buy, can_sell=can_sell, where=f"{spec.name} {key}",
+        risk=inputs.risk,
     )
     result = top_n_portfolio(problem, spec.optimizer) if isinstance(spec.optimizer, TopNSpec) else optimize(problem, spec.optimizer)
     frame = pd.DataFrame({
@@ -149,7 +157,14 @@ def _optimize_week(
         "benchmark": benchmark_S[columns], "alpha": alpha_S[columns],
     })
     keep = (frame["held"] > 0) | (frame["target"] > 0) | (frame["benchmark"] > 0)
-    return frame[keep].reset_index(drop=True), _meta(panels, key, cash, nav, result, n_filled)
+    return frame[keep].reset_index(drop=True), _meta(panels, key, cash, nav, result, inputs.notes)
+
+
+def tradability(panels: MarketPanels, at: int, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) whether names can be bought and sold, as known at the close of row ``at``: suspended and limit names are assumed to stay so."""
+    flags = panels.status.field("flags", at, at + 1)[0, columns]
+    blocked = has_flag(flags, "suspended") | ~has_flag(flags, "has_bar")
+    return ~blocked & ~has_flag(flags, "limit_up"), ~blocked & ~has_flag(flags, "limit_down")
 
 
 def _drifted(panels: MarketPanels, spec: PortfolioSpec, before: WeekState | None, at: int) -> tuple[np.ndarray, float, float]:
@@ -161,21 +176,21 @@ def _drifted(panels: MarketPanels, spec: PortfolioSpec, before: WeekState | None
     # only names that matter: the arithmetic then does not depend on how many stocks have listed since
     matters = (before.held > 0) | (before.target > 0)
     columns = panels.axis.known_columns([s for s, m in zip(before.symbols, matters, strict=True) if m])
-    market = market_prices(panels, start, at + 1, columns)
+    market = market_prices(panels, start, at + 1, columns, spec.trade_price)
     state, _ = advance(PortfolioState(before.held[matters], before.cash, before.nav), market, 0, at - start, before.target[matters],
                        spec.costs, spec.unfilled)  # type: ignore[arg-type]
     held_S[columns] = state.weights
     return held_S, state.cash, state.nav
 
 
-def market_prices(panels: MarketPanels, start: int, stop: int, columns: np.ndarray) -> MarketPrices:
-    """Panel rows [start, stop) of some stocks as the backtest wants them; targets trade at vwap."""
+def market_prices(panels: MarketPanels, start: int, stop: int, columns: np.ndarray, trade_price: str = "vwap") -> MarketPrices:
+    """Panel rows [start, stop) of some stocks as the backtest wants them; targets trade at ``trade_price`` (vwap, open or close)."""
     flags = panels.status.field("flags", start, stop)[:, columns]
     close = panels.daily.field("close", start, stop)[:, columns].astype(np.float64)
-    vwap = panels.daily.field("vwap", start, stop)[:, columns].astype(np.float64)
-    traded = has_flag(flags, "has_bar") & ~has_flag(flags, "suspended") & (vwap > 0)
+    price = panels.daily.field(trade_price, start, stop)[:, columns].astype(np.float64)
+    traded = has_flag(flags, "has_bar") & ~has_flag(flags, "suspended") & (price > 0)
     return MarketPrices(
-        np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"), tuple(panels.axis.symbols[i] for i in columns), close, vwap, traded,
+        np.array(panels.daily.dates[start:stop], dtype="datetime64[D]"), tuple(panels.axis.symbols[i] for i in columns), close, price, traded,
         has_flag(flags, "one_price_up"), has_flag(flags, "one_price_down"),
     )
 
@@ -200,16 +215,18 @@ def equal_weights(panels: MarketPanels, at: int) -> np.ndarray:
     return inside / inside.sum()
 
 
-def _styles(panels: MarketPanels, spec: PortfolioSpec, at: int, columns: np.ndarray, size: np.ndarray) -> dict[str, np.ndarray]:
-    """Exposures that the portfolio's limits need; size always. A name whose nonlinear size is unknown gets 0, like its size."""
-    if isinstance(spec.optimizer, TopNSpec) or NONLINEAR_SIZE not in spec.optimizer.styles:
-        return {SIZE: size}
+def _compact_styles(panels: MarketPanels, spec: PortfolioSpec, at: int, columns: np.ndarray) -> RiskInputs:
+    """Size always, non-linear size where a limit names it, without the stored risk model. A name whose value is unknown gets 0."""
+    size, n_filled = _size(panels, at, columns)
+    notes = (f"{n_filled} names without capitalization: size 0",) if n_filled else ()
+    if NONLINEAR_SIZE not in spec.style_names:
+        return RiskInputs({SIZE: size}, None, notes)
     cap = panels.daily.field("total_cap", at, at + 1).astype(np.float64)
     universe = panels.universe(UniverseSpec(), at, at + 1)
     cap = np.where(cap > 0, cap, np.nan)
     raw = nonlinear_size(StyleInputs(np.full(cap.shape, np.nan), cap, np.full(cap.shape, np.nan), universe))
     exposure = standardize(raw, np.nan_to_num(cap), universe)[0, columns]
-    return {SIZE: size, NONLINEAR_SIZE: np.nan_to_num(exposure, nan=0.0)}
+    return RiskInputs({SIZE: size, NONLINEAR_SIZE: np.nan_to_num(exposure, nan=0.0)}, None, notes)
 
 
 def _spread(panels: MarketPanels, symbols: Sequence[str], values: np.ndarray, fill: float) -> np.ndarray:
@@ -228,7 +245,7 @@ def _size(panels: MarketPanels, at: int, columns: np.ndarray) -> tuple[np.ndarra
     return np.where(missing, 0.0, exposure), int(missing.sum())
 
 
-def _meta(panels: MarketPanels, key: str, cash: float, nav: float, result: OptimizationResult, n_filled: int) -> dict[str, Any]:
+def _meta(panels: MarketPanels, key: str, cash: float, nav: float, result: OptimizationResult, assumed: tuple[str, ...]) -> dict[str, Any]:
     def named(label: str) -> str:
         """industry_bound[3] → industry_bound[银行]"""
         kind, _, code = label.partition("[")
@@ -236,13 +253,14 @@ def _meta(panels: MarketPanels, key: str, cash: float, nav: float, result: Optim
             return f"{kind}[{panels.axis.industries[int(code[:-1])]}]"
         return label
 
-    notes = [*result.notes, *([f"{n_filled} names without capitalization: size 0"] if n_filled else [])]
-    return {
+    # a key only where there is something to say: weeks of portfolios without a risk model keep their manifests
+    risk = {} if result.tracking_error is None else {"tracking_error": result.tracking_error, "gap": result.gap}
+    return risk | {
         "session": key, "cash": cash, "nav": nav, "status": result.status, "objective": result.objective, "solver": result.solver,
         "turnover_two_sided": result.turnover_two_sided, "max_violation": result.max_violation, "is_first": result.is_first,
         "relaxations": [{**asdict(r), "constraint": named(r.constraint)} for r in result.relaxations],
         "binding": [{**asdict(b), "constraint": named(b.constraint)} for b in result.binding],
-        "n_names": int((result.weights > 0).sum()), "notes": notes,
+        "n_names": int((result.weights > 0).sum()), "notes": [*result.notes, *assumed],
     }
 
 

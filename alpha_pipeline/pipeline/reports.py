@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -11,29 +12,55 @@ from alpha_pipeline.backtest.metrics import annualized_return, annualized_volati
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData
 from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec
+from alpha_pipeline.experiments.contents import CONTENTS
+from alpha_pipeline.experiments.published_alphanet import ALPHANET_PUBLISHED
+from alpha_pipeline.experiments.published_attention import ATTENTION_PUBLISHED
 from alpha_pipeline.experiments.published_multifreq import MULTIFREQ_PUBLISHED
+from alpha_pipeline.experiments.published_multimodel import MULTIMODEL_PUBLISHED
+from alpha_pipeline.experiments.published_riskcontrol import RISKCONTROL_PUBLISHED
 from alpha_pipeline.factors.correlation import score_correlation
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.market.universe import UNIVERSE_NAMES
 from alpha_pipeline.pipeline.backtests import attribution_name, read_backtest
+from alpha_pipeline.pipeline.changes import newest_week, read_changes
 from alpha_pipeline.pipeline.factors import factor_table, read_scores, stored_tests
+from alpha_pipeline.pipeline.robustness import deflated_sharpe
+from alpha_pipeline.pipeline.studies import study_kind
+from alpha_pipeline.pipeline.studies.study import study_section
 from alpha_pipeline.pipeline.training import history_frame, load, spec_digest
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.reporting.changes_page import changes_exhibits
+from alpha_pipeline.reporting.contents import missing_items
+from alpha_pipeline.reporting.exhibits import StudySection
 from alpha_pipeline.reporting.html import render_report
 from alpha_pipeline.reporting.inputs import Attribution, FactorTest, PortfolioReport, Provenance, ReportInputs
+from alpha_pipeline.reporting.robustness import Robustness, robustness_section
 from alpha_pipeline.store import Manifest
 
-PUBLISHED = {"MULTIFREQ": MULTIFREQ_PUBLISHED}
+PUBLISHED = {
+    "MULTIFREQ": MULTIFREQ_PUBLISHED, "ALPHANET": ALPHANET_PUBLISHED, "MULTIMODEL": MULTIMODEL_PUBLISHED, "RISKCONTROL": RISKCONTROL_PUBLISHED,
+    "ATTENTION": ATTENTION_PUBLISHED,
+}
+_N_TRADES = 12  # of the newest rebalance, in the report; the portfolio's own page has more
 _LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "highspy", "dagster")
 
 
+def report_name(experiment: str) -> str:
+    """Name of the bundle a report is stored as, and of its asset."""
+    return f"reports/{experiment}"
+
+
 def write_report(work: Workspace, spec: ExperimentSpec) -> Manifest:
-    """Render the experiment's page from what is stored and store it as the bundle ``reports/<experiment>``."""
+    """Render the experiment's page from what is stored and store it as the bundle ``reports/<experiment>``.
+
+    ``meta["gaps"]`` names the tables and figures of the published report that are missing or empty; none for a part of a system.
+    """
     inputs = load_report_inputs(work, spec)
     page = render_report(inputs).encode()
     source = combine([spec.digest(), inputs.provenance.get("data_hash", ""), __version__])
-    return work.store.write_bundle(f"reports/{spec.name}", {}, source=source, meta={"title": spec.title}, files={"report.html": page})
+    meta = {"title": spec.title, "gaps": missing_items(inputs, CONTENTS.get(spec.name, ()))}
+    return work.store.write_bundle(report_name(spec.name), {}, source=source, meta=meta, files={"report.html": page})
 
 
 def headline(work: Workspace, spec: ExperimentSpec) -> str:
@@ -47,13 +74,17 @@ def headline(work: Workspace, spec: ExperimentSpec) -> str:
     return "; ".join(parts)
 
 
-def load_report_inputs(work: Workspace, spec: ExperimentSpec) -> ReportInputs:
-    """Everything the page shows, from the store alone; a part that is not there is named with the reason."""
+def load_report_inputs(work: Workspace, spec: ExperimentSpec, *, is_brief: bool = False) -> ReportInputs:
+    """Everything the page shows, from the store alone; a part that is not there is named with the reason.
+
+    ``is_brief``: tests and portfolios only, for pages over several experiments.
+    """
     missing: dict[str, str] = {}
     tests: dict[tuple[str, str], FactorTest] = {}
     comparisons: dict[tuple[str, str], FactorTest] = {}
     conventions: list[str] = []
-    labels = dict(UNIVERSE_NAMES) | {"linear_blend": "linear blend", "oracle": "oracle (true expected return)"}
+    baselines = {"linear_blend": "linear blend", "oracle": "oracle (true expected return)"}
+    labels = dict(UNIVERSE_NAMES) | baselines | {s.name: baselines[s.baseline] for s in spec.all_signals() if s.baseline}
     dates: list[str] = []
     for signal in spec.all_signals():
         target = comparisons if signal in spec.comparisons else tests
@@ -76,8 +107,9 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec) -> ReportInputs:
     attributions: dict[str, Attribution] = {}
     for portfolio in spec.portfolios:
         try:
-            portfolios[portfolio.name] = _portfolio(work, portfolio, published is not None)
-            attributions[portfolio.name] = attribution_frames(work.store.read_bundle(attribution_name(portfolio.name)))
+            portfolios[portfolio.name] = _portfolio(work, portfolio, published is not None and bool(published.portfolios))
+            if not is_brief:
+                attributions[portfolio.name] = attribution_frames(work.store.read_bundle(attribution_name(portfolio.name)))
         except MissingData as error:
             missing.setdefault("portfolios", str(error))
             missing.setdefault("attribution", str(error))
@@ -90,10 +122,37 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec) -> ReportInputs:
         missing["correlation"] = "One model only: there is nothing to correlate it with."
     return ReportInputs(
         experiment=spec.name, title=spec.title, system=spec.system, description=spec.description, provenance=_provenance(work, spec, dates),
-        conventions=conventions, factor_tests=tests, comparisons=comparisons, correlation=_correlation(work, spec, dates),
-        training=_training(work, spec), portfolios=portfolios, attributions=attributions, published=published, labels=labels,
+        conventions=conventions, factor_tests=tests, comparisons=comparisons, correlation=None if is_brief else _correlation(work, spec, dates),
+        training={} if is_brief else _training(work, spec), portfolios=portfolios, attributions=attributions, published=published, labels=labels,
         headline=next(iter(tests), None), missing_sections=missing,
+        studies=[] if is_brief else [
+            *_robustness(work, portfolios), *_newest_changes(work, spec),
+            *(study_section(work, study_kind(study.kind), spec, study, published) for study in spec.studies)],
     )
+
+
+def _robustness(work: Workspace, portfolios: Mapping[str, PortfolioReport]) -> list[StudySection]:
+    """How much of the portfolios to believe; nothing where none has a backtest."""
+    if not portfolios:
+        return []
+    found = {}
+    for name in portfolios:
+        deflated = deflated_sharpe(work, name)
+        found[name] = Robustness(read_backtest(work, name)[1], deflated.probability, deflated.n_trials)
+    first = {p.benchmark: name for name, p in reversed(list(portfolios.items()))}
+    return [robustness_section(found, tuple(name for name in portfolios if name in first.values()))]
+
+
+def _newest_changes(work: Workspace, spec: ExperimentSpec) -> list[StudySection]:
+    """What the newest rebalance of the first portfolio changed, within the backtest's range; nothing for an experiment without portfolios."""
+    if not spec.portfolios:
+        return []
+    key, title, portfolio = "changes", "Newest rebalance", spec.portfolios[0].name
+    try:
+        found = read_changes(work, portfolio, newest_week(work, portfolio, read_backtest(work, portfolio)[0].meta["end"]))
+    except MissingData as error:
+        return [StudySection(key, title, "rebalances", why_missing=str(error))]
+    return [StudySection(key, title, "rebalances", changes_exhibits(found, _N_TRADES))]
 
 
 def _provenance(work: Workspace, spec: ExperimentSpec, dates: list[str]) -> Provenance:
@@ -145,6 +204,10 @@ def _portfolio(work: Workspace, spec: PortfolioSpec, has_published: bool) -> Por
     turnover = limits.get("turnover")
     settings: dict[str, object] = {"benchmark": INDICES.get(spec.benchmark, spec.benchmark), "signal": spec.signal, "solver": spec.optimizer.solver}
     settings |= {name: str(c) for name, c in limits.items()}
+    plain = PortfolioSpec(spec.name, spec.signal, spec.optimizer)
+    for option in ("trade_price", "every_n_sessions", "mode", "capital", "benchmark_level", "attribution"):  # where they are not as usual
+        if getattr(spec, option) != getattr(plain, option):
+            settings[option] = getattr(spec, option)
     if turnover is not None:
         limit = float(getattr(turnover, "limit"))  # noqa: B009
         settings["max_turnover_two_sided"] = limit * (1.0 if getattr(turnover, "sided", "two") == "two" else 2.0)

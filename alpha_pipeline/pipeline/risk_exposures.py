@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def make_exposures(work: Workspace, keys: Sequence[str]) -> StepReport:
     """
     report = StepReport()
     panels = work.panels
-    reports = _Reports(work, panels) if "fundamentals" in work.source.describe().tables else None
+    reports = Reports(work, panels, ReportBook(len(panels.axis))) if "fundamentals" in work.source.describe().tables else None
     stale: list[tuple[int, str, str]] = []
     for key in sorted(keys):
         at = panels.daily.index(key)
@@ -51,7 +52,7 @@ def make_exposures(work: Workspace, keys: Sequence[str]) -> StepReport:
     return report
 
 
-def _source(panels: MarketPanels, at: int, reports: _Reports | None) -> str:
+def _source(panels: MarketPanels, at: int, reports: Reports[ReportBook] | None) -> str:
     rows = slice(max(0, at - HISTORY_SESSIONS), at + 1)
     parts = [row.checksum for panel in (panels.daily, panels.status) for row in panel.rows[rows]]
     return combine([CODE_VERSION, *parts, *(reports.contents(panels.daily.dates[at]) if reports else ["no reports"])])
@@ -102,7 +103,7 @@ def _cap(panels: MarketPanels, start: int, stop: int) -> np.ndarray:
 
 
 def _exposures(
-    panels: MarketPanels, at: int, window: _Window, reports: _Reports | None, report: StepReport
+    panels: MarketPanels, at: int, window: _Window, reports: Reports[ReportBook] | None, report: StepReport
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     key = panels.daily.dates[at]
     cap_all = _cap(panels, at, at + 1)[0]
@@ -135,25 +136,33 @@ def _frame(key: str, symbols: list[str], industry: np.ndarray, cap: np.ndarray, 
     })
 
 
-class _Reports:
-    """The ``fundamentals`` of a market in order of publication, each partition read once; dates must be asked for in rising order.
+class Book(Protocol):
+    """What takes in company reports in order of publication."""
+
+    def publish(self, columns: np.ndarray, reports: pd.DataFrame) -> None: ...
+
+
+AnyBook = TypeVar("AnyBook", bound=Book)
+
+
+class Reports(Generic[AnyBook]):
+    """The ``fundamentals`` of a market put into a book in order of publication, each partition read once; dates must be asked for in rising order.
 
     A date depends on what was published within ``HISTORY_DAYS`` before it, so a single date reads that much and a range reads one pass.
     """
 
-    def __init__(self, work: Workspace, panels: MarketPanels) -> None:
-        self._work, self._panels = work, panels
+    def __init__(self, work: Workspace, panels: MarketPanels, book: AnyBook) -> None:
+        self._work, self._panels, self._book = work, panels, book
         self._sessions = work.session_keys()
         self._ordered = np.array(self._sessions)
         self._content: dict[str, tuple[str, int]] = {}
-        self._book = ReportBook(len(panels.axis))
         self._next = -1  # place in the sessions of the first partition not yet taken in
 
     def contents(self, key: str) -> list[str]:
         """Hashes of the partitions that a date depends on."""
         return [self._manifest(session)[0] for session in self._sessions[self._first(key): self._place(key) + 1]]
 
-    def at(self, key: str) -> ReportBook:
+    def at(self, key: str) -> AnyBook:
         """The book with everything published up to ``key``."""
         if self._next < 0:
             self._next = self._first(key)

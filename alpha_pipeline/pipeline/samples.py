@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,13 @@ import numpy as np
 
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
 from alpha_pipeline.experiment import ModelSpec
-from alpha_pipeline.features.labels import by_formation, standardize_labels
+from alpha_pipeline.features.labels import by_formation, neutral_labels, standardize_labels
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.universe import tradable_next_day
-from alpha_pipeline.pipeline.exposures import HISTORY_DAYS
+from alpha_pipeline.pipeline.exposures import HISTORY_DAYS, exposures_of
 from alpha_pipeline.pipeline.workspace import Workspace
-from alpha_pipeline.training.periods import TrainingPlan, period_named
+from alpha_pipeline.training.periods import TrainingPlan
 
 if TYPE_CHECKING:
     from alpha_pipeline.features.windows import Windows
@@ -28,19 +29,19 @@ def min_history(spec: ModelSpec) -> int:
 
 
 def data_history(spec: ModelSpec) -> int:
-    """Sessions, its own included, of which a sample's inputs can depend: windows, and exposures if the model has any."""
-    return max(min_history(spec), HISTORY_DAYS if spec.exposures else 1)
+    """Sessions, its own included, of which a sample can depend: windows, and exposures if the model or its label has any."""
+    return max(min_history(spec), HISTORY_DAYS if spec.exposures or spec.label_neutral else 1)
 
 
 def panel_names(spec: ModelSpec) -> list[str]:
     """Panels that training reads."""
-    exposed = ["daily"] if spec.exposures and "daily" not in spec.panels() else []
+    exposed = ["daily"] if (spec.exposures or spec.label_neutral) and "daily" not in spec.panels() else []
     return [*spec.panels(), *exposed, "status", f"label_{spec.label.name}"]
 
 
 def training_plan(work: Workspace, spec: ModelSpec, period: str) -> TrainingPlan:
     """Exact sessions of a period: sampled, split and purged."""
-    return spec.walk.plan(period_named(period), work.calendar, min_history=min_history(spec))
+    return spec.walk.plan(spec.walk.period_named(period), work.calendar, min_history=min_history(spec))
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,25 @@ class SampleData:
     offset: int
 
 
-def sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> SampleData:
+def sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int, dates: Sequence[int]) -> SampleData:
     """Labels use rows before ``stop`` only. Names that cannot be traded on the session after formation carry no label: the reports' sample
-    filter, which never touches features or the universe they are standardized over."""
+    filter, which never touches features or the universe they are standardized over.
+
+    ``dates`` : indices into rows [start, stop) of the dates that are sampled. A label that is freed of exposures (``label_neutral``) exists on
+    these alone; the first of them must have ``data_history`` rows.
+    """
     universe = panels.universe(spec.universe, start, stop)
     label_panel = panels.label(spec.label.name)
     realized = label_panel.field("return", start, stop)
-    tradable = tradable_next_day(panels.status.field("flags", start, stop))
-    labels = standardize_labels(by_formation(realized, spec.label), universe & tradable)
+    labelled = universe & tradable_next_day(panels.status.field("flags", start, stop))
+    formed = by_formation(realized, spec.label)
+    if not spec.label_neutral:
+        return SampleData(universe, standardize_labels(formed, labelled), start)
+    exposures = exposures_of(panels, spec.label_neutral, start, stop, dates)
+    labels = np.full(formed.shape, np.nan)
+    for at in sorted(set(dates)):
+        columns = np.flatnonzero(labelled[at] & exposures.known(at))
+        labels[at, columns] = neutral_labels(formed[at, columns], exposures.of(at, columns))
     return SampleData(universe, labels, start)
 
 

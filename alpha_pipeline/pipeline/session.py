@@ -30,7 +30,7 @@ class RunPlan:
 
 
 def plan_run(spec: ExperimentSpec, calendar: TradingCalendar, start: str | None = None, end: str | None = None) -> RunPlan:
-    """Sessions, half-years and weeks of a run; the experiment's dates are clipped to the market's.
+    """Sessions, half-years and weeks of a run; the experiment's dates are clipped to the market's. Half-years start where its models' do.
 
     ``weeks`` are Mondays of weeks whose last session lies inside the run. Raises :class:`NotEnoughData` when nothing is left.
     """
@@ -44,7 +44,7 @@ def plan_run(spec: ExperimentSpec, calendar: TradingCalendar, start: str | None 
         ))
     periods: dict[str, Period] = {}
     for day in scored:
-        period = period_of(as_date(day))
+        period = period_of(as_date(day), spec.anchors)
         periods.setdefault(period.name, period)
     return RunPlan(
         tuple(str(d) for d in calendar.between(calendar.first, as_date(scored[-1]))), tuple(str(d) for d in scored), tuple(periods.values()),
@@ -57,8 +57,15 @@ def monday(day: dt.date) -> dt.date:
     return day - dt.timedelta(days=day.weekday())
 
 
-def rebalance_session(week: str, calendar: TradingCalendar) -> dt.date | None:
-    """The signal date of a rebalance week: its last session; None for a week without one."""
+def rebalance_session(week: str, calendar: TradingCalendar, every_n_sessions: int = 0) -> dt.date | None:
+    """The signal date of a rebalance week; None for a week without one.
+
+    Its last session; with ``every_n_sessions`` = n ≥ 5 the one session of the week whose number, counted from 0 at the calendar's first, is a
+    multiple of n.
+    """
     start = as_date(week)
     days = calendar.between(start, start + dt.timedelta(days=6))
+    if every_n_sessions and len(days):
+        first = calendar.index(as_date(days[0]))
+        days = days[[(first + at) % every_n_sessions == 0 for at in range(len(days))]]
     return as_date(days[-1]) if len(days) else None

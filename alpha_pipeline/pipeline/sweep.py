@@ -19,7 +19,6 @@ from alpha_pipeline.pipeline.samples import network_config
 from alpha_pipeline.pipeline.training import load, scores_table
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.store import Manifest
-from alpha_pipeline.training.periods import period_of
 
 if TYPE_CHECKING:
     from alpha_pipeline.training.checkpoint import Checkpoint
@@ -46,7 +45,7 @@ def sweep_variants(spec: ExperimentSpec, model: str, dotted: str, values: Sequen
         network_config(variants[text])
     if len({variant.name for variant in variants.values()}) != len(values):
         raise InvalidSpec(sentence("two values look alike", where=f"sweep of {dotted}", got=", ".join(values), next_step="Give each value once."))
-    return replace(spec, models=tuple(variants.values()), signals=(), comparisons=(), portfolios=()).validate(), variants
+    return replace(spec, models=tuple(variants.values()), signals=(), comparisons=(), portfolios=(), combinations=(), studies=()).validate(), variants
 
 
 def current_value(spec: ModelSpec, dotted: str) -> Any:
@@ -116,7 +115,7 @@ def out_of_sample_rank_ic(work: Workspace, spec: ModelSpec, period: str) -> np.n
     """RankIC of the stored scores of a period against the model's own label, one per date whose label the label panel knows."""
     panels = work.panels
     label = panels.label(spec.label.name)
-    keys = [key for key in work.store.keys(scores_table(spec.name)) if period_of(key).name == period]
+    keys = [key for key in work.store.keys(scores_table(spec.name)) if spec.walk.period_of(key).name == period]
     formed = by_formation(label.field("return"), spec.label)
     scores = np.full((len(keys), len(panels.axis)), np.nan)
     for row, key in enumerate(keys):

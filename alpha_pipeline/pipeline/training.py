@@ -22,7 +22,6 @@ from alpha_pipeline.pipeline.samples import data_history, min_history, network_c
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
 from alpha_pipeline.progress import track
 from alpha_pipeline.store import Manifest
-from alpha_pipeline.training.periods import period_of
 
 if TYPE_CHECKING:
     from alpha_pipeline.training.checkpoint import Checkpoint
@@ -35,6 +34,11 @@ def training_set_table(model: str) -> str:
 
 def scores_table(model: str) -> str:
     return f"models/{model}/scores"
+
+
+def factors_table(model: str) -> str:
+    """Table of the factors of a factor unit: trade_date, symbol, and one float32 column ``f<seed>_<k>`` per seed and factor."""
+    return f"models/{model}/factors"
 
 
 def checkpoint_name(model: str, period: str) -> str:
@@ -62,7 +66,9 @@ def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest
     first_row = int(min(plan.train_indices[0], plan.valid_indices[0])) - data_history(spec) + 1
     first = work.calendar.keys()[max(0, first_row)]
     version = panel_data_version(panels, panel_names(spec), first, last)
-    data = sample_data(panels, spec, panels.status.index(first), panels.status.index(last) + 1)
+    begin = panels.status.index(first)
+    sampled = [panels.status.index(str(day)) - begin for day in (*plan.train_dates, *plan.valid_dates)]
+    data = sample_data(panels, spec, begin, panels.status.index(last) + 1, sampled)
     rows = []
     for part, days in (("train", plan.train_dates), ("valid", plan.valid_dates)):
         for day in days:
@@ -97,10 +103,10 @@ def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: 
         panels = work.panels
         start, stop = panels.status.index(manifest.meta["first"]), panels.status.index(manifest.meta["last_known"]) + 1
         windows = windows_of(panels, spec, start, stop)
-        data = sample_data(panels, spec, start, stop)
         frame = work.store.read(training_set_table(spec.name), period)
         indices = {part: [panels.status.index(str(day.date())) - start for day in frame.loc[frame["part"] == part, "trade_date"]]
                    for part in ("train", "valid")}
+        data = sample_data(panels, spec, start, stop, [*indices["train"], *indices["valid"]])
         exposures = exposures_of(panels, spec.exposures, start, stop, [*indices["train"], *indices["valid"]]) if spec.exposures else None
         parts = {part: SampleSet(windows, data.universe, data.labels, days, label_shuffle_seed=spec.label_shuffle_seed, exposures=exposures)
                  for part, days in indices.items()}
@@ -194,18 +200,20 @@ def history_frame(checkpoint: Checkpoint) -> pd.DataFrame:
 def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) -> StepReport:
     """Scores of the dates ``keys``, each by the model of its half-year: the ensemble and every member.
 
-    Known at the close of each date; streams through the dates, with only the rows of the windows in memory.
+    Known at the close of each date; streams through the dates, with only the rows of the windows in memory. The factors of a factor unit come
+    from the same pass. They are stored first, and the scores, which name the bytes of the factors in their ``meta``, are what makes both valid:
+    a run that is killed in between does the date again.
     """
     report = StepReport()
     panels = work.panels
     todo: dict[str, list[tuple[str, str]]] = {}
     checkpoints: dict[str, Checkpoint] = {}
     for key in keys:
-        period = period_of(key).name
+        period = spec.walk.period_of(key).name
         if period not in checkpoints:
             checkpoints[period] = load(work, spec, period)
         source = _score_source(panels, spec, key, checkpoints[period].checkpoint_hash)
-        if work.store.is_current(scores_table(spec.name), key, source):
+        if _is_current(work, spec, key, source):
             report.reused.append(key)
         else:
             todo.setdefault(period, []).append((key, source))
@@ -213,6 +221,16 @@ def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) ->
         _score_period(work, panels, spec, items, checkpoints[period], device, report)
     report.facts["checkpoints"] = ", ".join(f"{period}:{checkpoint.checkpoint_hash[:8]}" for period, checkpoint in checkpoints.items())
     return report
+
+
+def _is_current(work: Workspace, spec: ModelSpec, key: str, source: str) -> bool:
+    """Whether the date's scores, and for a factor unit the factors they belong to, were computed from exactly these inputs."""
+    if not work.store.is_current(scores_table(spec.name), key, source):
+        return False
+    if network_config(spec).n_factors < 2:
+        return True
+    stored, factors = (work.store.manifest(table(spec.name), key) for table in (scores_table, factors_table))
+    return stored is not None and factors is not None and factors.content == stored.meta.get("factors")
 
 
 def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items: Sequence[tuple[str, str]], checkpoint: Checkpoint, device: str,
@@ -239,10 +257,20 @@ def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items:
         }
         for seed, member in zip(checkpoint.manifest.seeds, result.members, strict=True):
             columns[f"member_{seed}"] = member[keep]
-        work.store.write(scores_table(spec.name), key, pd.DataFrame(columns), source=source)
+        meta = {}
+        if result.factors is not None:
+            frame = _factor_frame(columns, checkpoint.manifest.seeds, result.factors[:, keep])
+            meta["factors"] = work.store.write(factors_table(spec.name), key, frame, source=source).content
+        work.store.write(scores_table(spec.name), key, pd.DataFrame(columns), source=source, meta=meta)
         report.computed.append(key)
         report.rows += len(keep)
         report.exclude(result.excluded)
+
+
+def _factor_frame(columns: dict[str, Any], seeds: Sequence[int], factors_MSK: np.ndarray) -> pd.DataFrame:
+    """One row per scored stock, one column per seed and factor."""
+    values = {f"f{seed}_{k}": factors_MSK[at, :, k] for at, seed in enumerate(seeds) for k in range(factors_MSK.shape[2])}
+    return pd.DataFrame({name: columns[name] for name in ("trade_date", "symbol")} | values)
 
 
 def _score_source(panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_hash: str) -> str:

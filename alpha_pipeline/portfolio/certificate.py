@@ -4,7 +4,8 @@ For multipliers of the right sign the Lagrangian L is at least the objective on 
 
     f(w') ≤ L(w') ≤ L(w) + Σ_i s_i (w'_i − w_i) ≤ f(w) + Σ multiplier · room(w) + Σ_i max over lower_i ≤ x ≤ upper_i of s_i (x − w_i)
 
-with s a supergradient of L at w. The right side minus f(w) is the gap. A name that was left out (w_i = reference_i) adds nothing
+with s a supergradient of L at w. The right side minus f(w) is the gap; the last sum may be taken over portfolios of the same total
+weight only, which is a tighter bound where weights have no upper limit of their own. A name that was left out (w_i = reference_i) adds nothing
 when its s_i does not ask for a trade, so a program of a few hundred names can be proven optimal for all 5,000.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alpha_pipeline.portfolio.constraints import FullyInvested
 from alpha_pipeline.portfolio.program import LinearProgram, Solution
 
 
@@ -51,7 +53,29 @@ def certify(program: LinearProgram, weights: np.ndarray, solution: Solution) -> 
     up = np.where(trades >= 0.0, slope - buy, slope + sell)
     down = np.where(trades > 0.0, slope - buy, slope + sell)
     by_name = np.maximum(up, 0.0) * np.maximum(program.upper - weights, 0.0) + np.maximum(-down, 0.0) * np.maximum(weights - program.lower, 0.0)
-    return Certificate((room + float(by_name.sum())) * program.scale, by_name * program.scale)
+    gain = float(by_name.sum())
+    if FullyInvested.name in program.kinds:
+        gain = min(gain, _exchange(program, weights, up, down))
+    return Certificate((room + gain) * program.scale, by_name * program.scale)
+
+
+def _exchange(program: LinearProgram, weights: np.ndarray, up: np.ndarray, down: np.ndarray) -> float:
+    """What purchases paid for by sales can gain at most: the sum of weights is fixed, so its multiplier c may be shifted freely.
+
+    min over c of Σ max(up − c, 0)·(upper − w) + max(c − down, 0)·(w − lower), a bound for every c; names gain by what they are better than the
+    marginal sale, not each on its own.
+    """
+    position = float(program.row_upper[program.kinds.index(FullyInvested.name)])
+    more, less = np.maximum(program.upper - weights, 0.0), np.maximum(weights - program.lower, 0.0)
+    marks = np.unique(np.concatenate([[0.0], up[more > 0.0], down[less > 0.0]]))
+    low, high = 0, len(marks) - 1
+    while low < high:  # the bound is convex in c: walk to where its slope changes sign
+        middle = (low + high) // 2
+        rises = float(less[down <= marks[middle]].sum()) >= float(more[up > marks[middle]].sum())
+        low, high = (low, middle) if rises else (middle + 1, high)
+    price = float(marks[low])
+    gain = np.maximum(up - price, 0.0) * more + np.maximum(price - down, 0.0) * less
+    return float(gain.sum()) + abs(price * (position - float(weights.sum())))
 
 
 def _of_right_sign(program: LinearProgram, duals: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ MULTIMODEL adds a tracking-error limit.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -178,7 +178,7 @@ def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> Optimization
         duals=duals,
         turnover_two_sided=float(np.abs(trades).sum()),
         max_violation=excess,
-        solver="clarabel" if solution.note else spec.solver,
+        solver=solution.note.rpartition(" ")[2] if solution.note else spec.solver,
         seconds=time.perf_counter() - start,
         is_first=problem.is_first,
         notes=tuple(notes),
@@ -201,6 +201,10 @@ def _relaxed(
                 sentence(f"infeasible: {needs}", where=problem.where, next_step="Loosen it, or set on_infeasible='relax'.")
             )
         solution = _solve(relaxed, spec.solver)
+        missed = solution.weights is None or _kept(problem, spec, relaxed, before + gave_way, solution) is None
+        if missed and not spec.needs_cone and spec.solver != "highs":
+            # The least relaxation leaves no interior: a simplex ends there, an interior-point solver may not.
+            solution = replace(solve_highs(relaxed), note=f"{spec.solver} stopped at the least relaxation: solved by highs")
         if solution.weights is None:
             continue
         if not spec.needs_cone or _kept(problem, spec, relaxed, before + gave_way, solution) is not None:

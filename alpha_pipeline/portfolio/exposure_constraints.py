@@ -56,6 +56,8 @@ class StyleMoment(NoBox):
 class FactorClassBound(NoBox):
     """|x_kᵀ (w − w_b)| ≤ limit for each factor k of a class, in standard deviations; no ``factors`` = every style of the problem.
 
+    Factors whose name has a dot (``mschars.close_volume_share``: a panel's field, not a style) belong to a class only if it names them.
+
     Source: ATTENTION bounds ordinary factors by 0.5 and high-frequency factors by 2.0; MULTIMODEL all styles by 0.5.
     """
 
@@ -86,7 +88,7 @@ class FactorClassBound(NoBox):
         return f"{self.name}[{self.factor_class}:{factor}]"
 
     def _names(self, problem: PortfolioProblem) -> tuple[str, ...]:
-        names = self.factors or tuple(problem.styles)
+        names = self.factors or tuple(name for name in problem.styles if "." not in name)
         if not names:
             raise BadInput(sentence(f"no factor of class '{self.factor_class}'", where=problem.where, got="a problem without styles",
                                     next_step="Pass styles={name: exposure}."))

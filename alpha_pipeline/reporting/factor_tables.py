@@ -113,7 +113,10 @@ def further_statistics_table(inputs: ReportInputs) -> ReportTable:
 
 
 def layers_table(inputs: ReportInputs, universe: str) -> ReportTable | None:
-    """Annual excess return of every layer, one row per score; ``None`` when no test of the universe has layers."""
+    """Annual excess return of every layer, one row per score above its published row; ``None`` when no test of the universe has layers.
+
+    A report that prints its layers prints top minus bottom beside them, and so do we then. Source: ALPHANET, figures 11, 21 and 29.
+    """
     tests = [
         (s, t, kind)
         for kind, group in (("ours", inputs.factor_tests), ("comparison", inputs.comparisons))
@@ -125,18 +128,26 @@ def layers_table(inputs: ReportInputs, universe: str) -> ReportTable | None:
     layers = sorted(
         {int(str(x).lstrip("L")) for _, t, _ in tests if t.layers_summary is not None for x in t.layers_summary["layer"]}
     )
+    has_published = inputs.published is not None and bool(inputs.published.layers)
     rows = []
+    figures: set[int] = set()
     for signal, test, kind in tests:
         assert test.layers_summary is not None
         excess = {int(str(r.layer).lstrip("L")): float(r.annual_excess) for r in test.layers_summary.itertuples()}
-        rows.append(Row(inputs.label(signal), tuple(Cell(percent(excess.get(k))) for k in layers), kind))
+        spread = (Cell(percent(test.value("long_short_annual"))), Cell(number(test.value("long_short_sharpe")))) if has_published else ()
+        rows.append(Row(inputs.label(signal), (*(Cell(percent(excess.get(k))) for k in layers), *spread), kind))
+        said = inputs.published.layers_of(universe, signal) if inputs.published else None
+        if said is not None and len(said.annual_excess) == len(layers):
+            figures.add(said.figure)
+            printed = (percent(said.long_short_annual), number(said.long_short_sharpe))
+            rows.append(Row("published", tuple(Cell(text) for text in (*map(percent, said.annual_excess), *printed)), "published"))
     return ReportTable(
-        f"Annual excess return by layer, {inputs.label(universe)}",
-        ("", *(f"L{k}" for k in layers)),
+        f"Annual excess return by layer, {inputs.label(universe)}{published_note(inputs, figures)}",
+        ("", *(f"L{k}" for k in layers), *(("top − bottom, annual", "top − bottom, Sharpe") if has_published else ())),
         tuple(rows),
         "L1 holds the highest scores. Equal weight inside a layer, excess over the equal-weight universe, annualized over "
         "252 days. "
-        "The reports show layers as pictures only.",
+        + ("Top − bottom: daily difference, compounded." if has_published else "The report shows its layers as pictures only."),
     )
 
 

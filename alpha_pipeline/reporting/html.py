@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from alpha_pipeline.reporting import portfolio_tables as pt
+from alpha_pipeline.reporting.blocks import Section
 from alpha_pipeline.reporting.inputs import ReportInputs
 from alpha_pipeline.reporting.narrative import ORACLE, agreement, banner, how_to_read, oracle_share, why_different
-from alpha_pipeline.reporting.sections import Gallery, Missing, Section, build_sections
+from alpha_pipeline.reporting.page import template_environment
+from alpha_pipeline.reporting.sections import build_sections
 from alpha_pipeline.reporting.tables import ABSENT, interval_text, number, percent
 
 
@@ -31,20 +31,9 @@ def render_report(inputs: ReportInputs) -> str:
     Sections follow the published report: model tests, layers, correlation, training, portfolios, attribution, rebalance log,
     conventions, provenance. An empty part prints the reason given in ``missing_sections``.
     """
-    environment = Environment(
-        loader=PackageLoader("alpha_pipeline.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.tests |= {
-        "gallery": lambda block: isinstance(block, Gallery),
-        "missing": lambda block: isinstance(block, Missing),
-    }
     title, sentence = banner(inputs)
     sections = build_sections(inputs)
-    return environment.get_template("report.html.j2").render(
+    return template_environment().get_template("report.html.j2").render(
         inputs=inputs,
         banner_title=title,
         banner_text=sentence,

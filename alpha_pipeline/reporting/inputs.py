@@ -16,6 +16,7 @@ from typing import TypedDict
 import pandas as pd
 
 from alpha_pipeline.errors import BadInput, sentence, unknown_name
+from alpha_pipeline.reporting.exhibits import StudySection
 from alpha_pipeline.reporting.published import PublishedReport
 
 SECTIONS = ("factor_tests", "layers", "correlation", "training", "portfolios", "attribution", "rebalances")
@@ -203,7 +204,8 @@ class ReportInputs:
     models on both axes. ``training`` is keyed by (model, period, seed): [stage, epoch, train_loss, valid_ic, valid_rank_ic,
     seconds]. ``attributions`` are keyed like ``portfolios``. ``labels`` gives display names of signals, universes and benchmarks
     where the published report has none. ``headline`` is the (universe, signal) shown first; without it, the first signal of the
-    last universe in the order given. Raises ``BadInput`` or ``UnknownName`` for a part that does not hold together.
+    last universe in the order given. ``studies`` are sections of their own, each after the
+    section it names. Raises ``BadInput`` or ``UnknownName`` for a part that does not hold together.
     """
 
     experiment: str
@@ -222,6 +224,7 @@ class ReportInputs:
     labels: Mapping[str, str] = field(default_factory=dict)
     headline: tuple[str, str] | None = None
     missing_sections: Mapping[str, str] = field(default_factory=dict)
+    studies: Sequence[StudySection] = ()
 
     def __post_init__(self) -> None:
         for key in ("market", "is_simulated"):
@@ -239,6 +242,9 @@ class ReportInputs:
         for name in self.missing_sections:
             if name not in SECTIONS:
                 raise unknown_name("section", name, SECTIONS)
+        for study in self.studies:
+            if study.after not in SECTIONS:
+                raise unknown_name("section", study.after, SECTIONS)
         for training_key, frame in self.training.items():
             _need(frame, f"training {training_key}", ("stage", "epoch", "train_loss", "valid_ic", "valid_rank_ic", "seconds"))
         if self.correlation is not None and list(self.correlation.index) != list(self.correlation.columns):

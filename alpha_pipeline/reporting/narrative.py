@@ -66,7 +66,7 @@ def why_different(inputs: ReportInputs) -> list[str]:
     if first and last and (first, last) != (said.first_date, said.last_date):
         lines.append(f"The samples differ: ours {first} to {last}, published {said.first_date} to {said.last_date}.")
     seeds = p.get("seeds")
-    if seeds is not None and len(seeds) != said.n_seeds:
+    if seeds is not None and said.n_seeds and len(seeds) != said.n_seeds:
         lines.append(
             f"Ours average {len(seeds)} seed{'s' if len(seeds) != 1 else ''} a model, the published ones {said.n_seeds}: "
             "fewer seeds mean a noisier, weaker score."

@@ -53,7 +53,7 @@ def cumulative_rank_ic_plot(ics: Mapping[str, pd.DataFrame], ax: Axes | None = N
     ax = _ready(ax, "Cumulative RankIC", "sum of RankIC")
     n_solid = 0
     for number, (label, ic) in enumerate(ics.items(), start=1):
-        dates, total = _thin(ic["trade_date"], ic["rank_ic"].fillna(0.0).cumsum())
+        dates, total = thinned(ic["trade_date"], ic["rank_ic"].fillna(0.0).cumsum())
         if label in dashed:
             ax.plot(
                 dates,
@@ -66,7 +66,7 @@ def cumulative_rank_ic_plot(ics: Mapping[str, pd.DataFrame], ax: Axes | None = N
         else:
             ax.plot(dates, total, color=SERIES[n_solid % len(SERIES)], lw=1.6, label=plain_label(label, number))
             n_solid += 1
-    _dates(ax)
+    date_axis(ax)
     return _legend(ax)
 
 
@@ -78,7 +78,7 @@ def layers_plot(layers_daily: pd.DataFrame, ax: Axes | None = None) -> Axes:
     names = sorted((c for c in layers_daily.columns if c[:1] == "L" and c[1:].isdigit()), key=lambda c: int(c[1:]))
     base = (1 + layers_daily["base"]).cumprod()
     for i, name in enumerate(names):
-        dates, nav = _thin(layers_daily["trade_date"], (1 + layers_daily[name]).cumprod() / base)
+        dates, nav = thinned(layers_daily["trade_date"], (1 + layers_daily[name]).cumprod() / base)
         edge = i in (0, len(names) - 1)
         ax.plot(dates, nav, color=_LAYERS(i / max(len(names) - 1, 1)), lw=2.0 if edge else 1.0, zorder=3 if edge else 2)
         if edge and len(nav):
@@ -94,7 +94,7 @@ def layers_plot(layers_daily: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 annotation_clip=False,
             )
     ax.axhline(1.0, color=MUTED, lw=0.8)
-    _dates(ax)
+    date_axis(ax)
     return ax
 
 
@@ -188,14 +188,14 @@ def excess_nav_plot(portfolios: Mapping[str, pd.DataFrame], ax: Axes | None = No
     ax = _ready(ax, "Excess NAV", "product of (1 + excess return)")
     for number, (label, daily) in enumerate(portfolios.items(), start=1):
         peak = daily["excess_nav"].cummax()
-        dates, nav = _thin(daily["trade_date"], daily["excess_nav"])
+        dates, nav = thinned(daily["trade_date"], daily["excess_nav"])
         ax.plot(
             dates, nav, color=SERIES[(number - 1) % len(SERIES)], lw=1.8 if number == 1 else 1.2, label=plain_label(label, number)
         )
         if number == 1:
             ax.fill_between(dates, nav, peak.loc[nav.index], color=SERIES[0], alpha=0.22, lw=0, label="drawdown of the first")
     ax.axhline(1.0, color=MUTED, lw=0.8)
-    _dates(ax)
+    date_axis(ax)
     return _legend(ax, where="best")
 
 
@@ -225,7 +225,7 @@ def turnover_plot(
     later = pd.concat([f["turnover_two_sided"].iloc[1:] for f in rebalances.values()]) if rebalances else pd.Series(dtype=float)
     top = max([float(later.max()) if len(later) else 0.0, *(limits or {}).values()])
     ax.set_ylim(0, 1.2 * top if np.isfinite(top) and top > 0 else 1.0)
-    _dates(ax)
+    date_axis(ax)
     return _legend(ax, where="lower right")
 
 
@@ -239,11 +239,11 @@ def attribution_plot(daily: pd.DataFrame, ax: Axes | None = None) -> Axes:
     lines = {"active return": daily["active_return"], "specific": daily["specific"], "styles": daily[styles].sum(axis=1)}
     lines |= {name: daily[name] for name in ("industry", "country", "trading", "cost")}
     for (label, values), color in zip(lines.items(), (INK, BLUE, RED, GREEN, PURPLE, ORANGE, SKY), strict=True):
-        dates, total = _thin(daily["trade_date"], values.fillna(0.0).cumsum())
+        dates, total = thinned(daily["trade_date"], values.fillna(0.0).cumsum())
         ax.plot(dates, total, color=color, lw=2.0 if label == "active return" else 1.3, label=label)
     ax.axhline(0.0, color=MUTED, lw=0.8)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _dates(ax)
+    date_axis(ax)
     return _legend(ax)
 
 
@@ -282,12 +282,16 @@ def coverage_plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.plot(dates, frame["n_rows"], color=BLUE, lw=1.2, drawstyle="steps-mid")
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    _dates(ax)
+    date_axis(ax)
     return ax
 
 
 def _ready(ax: Axes | None, title: str, ylabel: str) -> Axes:
-    ax = new_axes() if ax is None else ax
+    return styled(new_axes() if ax is None else ax, title, ylabel)
+
+
+def styled(ax: Axes, title: str, ylabel: str) -> Axes:
+    """The axes with title, label and the look of all pictures here."""
     ax.set_title(title, fontsize=10, color=INK, loc="left", weight="bold")
     ax.set_ylabel(ylabel, fontsize=8, color=MUTED)
     ax.grid(True, color=GRID, lw=0.7)
@@ -298,7 +302,8 @@ def _ready(ax: Axes | None, title: str, ylabel: str) -> Axes:
     return ax
 
 
-def _dates(ax: Axes) -> None:
+def date_axis(ax: Axes) -> None:
+    """Few, short date labels."""
     locator = AutoDateLocator(minticks=3, maxticks=9)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -310,7 +315,7 @@ def _legend(ax: Axes, where: Literal["upper left", "lower right", "best"] = "upp
     return ax
 
 
-def _thin(dates: pd.Series, values: pd.Series) -> tuple[pd.Series, pd.Series]:
+def thinned(dates: pd.Series, values: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Every k-th point, the last one always among them, so that a picture of a long history stays small."""
     step = max(1, -(-len(values) // _MAX_POINTS))
     keep = np.arange(len(values) - 1, -1, -step)[::-1]

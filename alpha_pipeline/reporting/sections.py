@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,47 +11,14 @@ from alpha_pipeline.reporting import factor_tables as ft
 from alpha_pipeline.reporting import plots
 from alpha_pipeline.reporting import portfolio_tables as pt
 from alpha_pipeline.reporting import rebalance_tables as rt
+from alpha_pipeline.reporting.blocks import Block, Gallery, Missing, Picture, Section
+from alpha_pipeline.reporting.exhibits import study_blocks
 from alpha_pipeline.reporting.images import figure_svg
 from alpha_pipeline.reporting.inputs import ReportInputs
-from alpha_pipeline.reporting.tables import ReportTable
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An inline figure with the sentence under it."""
-
-    svg: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures side by side."""
-
-    pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """The sentence that stands where a part is missing."""
-
-    why: str
-
-
-Block = ReportTable | Gallery | Missing
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with its anchor and what follows."""
-
-    key: str
-    title: str
-    blocks: tuple[Block, ...]
 
 
 def build_sections(inputs: ReportInputs) -> list[Section]:
-    """All data sections in the report's order; one without content holds the reason instead."""
+    """All data sections in the report's order, each study after its section; one without content holds the reason instead."""
     makers: tuple[tuple[str, str, Callable[[ReportInputs], list[Block]]], ...] = (
         ("factor_tests", "Model tests", _factor_tests),
         ("layers", "Layered tests", _layers),
@@ -62,7 +28,11 @@ def build_sections(inputs: ReportInputs) -> list[Section]:
         ("attribution", "Attribution", _attribution),
         ("rebalances", "Rebalance log", _rebalances),
     )
-    return [Section(key, title, tuple(make(inputs)) or (Missing(inputs.why_missing(key)),)) for key, title, make in makers]
+    sections: list[Section] = []
+    for key, title, make in makers:
+        sections.append(Section(key, title, tuple(make(inputs)) or (Missing(inputs.why_missing(key)),)))
+        sections += [Section(study.key, study.title, study_blocks(study)) for study in inputs.studies if study.after == key]
+    return sections
 
 
 def _factor_tests(inputs: ReportInputs) -> list[Block]:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from alpha_pipeline.reporting.inputs import FactorTest, ReportInputs
 from alpha_pipeline.reporting.published import KnownSlip
+
+if TYPE_CHECKING:  # the inputs hold studies, whose exhibits become tables
+    from alpha_pipeline.reporting.inputs import FactorTest, ReportInputs
 
 ABSENT = "–"
 

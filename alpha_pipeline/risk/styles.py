@@ -133,6 +133,27 @@ STYLES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
 }
 
 
+def momentum_10d(inputs: StyleInputs) -> FloatArray:
+    """Mean ln(1 + r) over the ten sessions that end with the date."""
+    return momentum(inputs, window=10, skip=0)
+
+
+def volatility_10d(inputs: StyleInputs) -> FloatArray:
+    """Standard deviation (divisor n − 1) of daily returns over ten sessions."""
+    return volatility(inputs, window=10)
+
+
+def liquidity_10d(inputs: StyleInputs) -> FloatArray:
+    """ln of the mean turnover rate over ten sessions; NaN where nothing was traded."""
+    return liquidity(inputs, window=10)
+
+
+EXPOSURES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
+    **STYLES, "momentum_10d": momentum_10d, "volatility_10d": volatility_10d, "liquidity_10d": liquidity_10d,
+}
+"""Styles, and the three short-lived factors that labels may be freed of but no risk model prices. Source: RISKCONTROL, figures 17 and 20."""
+
+
 def style_exposures(inputs: StyleInputs, industry: IntArray, names: tuple[str, ...] = tuple(STYLES)) -> StyleExposures:
     """Standardised :class:`StyleExposures` of the named styles, gaps predicted from size and industry.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -115,8 +115,10 @@ class WalkForward:
         validate.
     n_blocks : number of stretches for ``blocks``.
     min_train_dates, min_valid_dates : fewer than this after purging is an error.
+    anchors : (month, day) on which the half-years start.
 
-    Source: MULTIFREQ, figure 7 (from 2013, every 5th date, 4:1); ALPHANET (``n_days=1500``, every 2nd date); ATTENTION (blocks).
+    Source: MULTIFREQ, figure 7 (from 2013, every 5th date, 4:1); ALPHANET (``n_days=1500``, every 2nd date, half-years from
+    31 January); ATTENTION (blocks).
     """
 
     train_start: dt.date = dt.date(2013, 1, 1)
@@ -129,6 +131,7 @@ class WalkForward:
     n_blocks: int = 5
     min_train_dates: int = 8
     min_valid_dates: int = 2
+    anchors: Anchors = field(default=CALENDAR_HALVES, metadata={"digest": "if changed"})
 
     def __post_init__(self) -> None:
         at_least_one = ("sample_every", "horizon", "n_blocks", "min_train_dates", "min_valid_dates")
@@ -152,6 +155,15 @@ class WalkForward:
             raise InvalidSpec(
                 sentence("unknown kind of validation", where="WalkForward", got=self.validation, expected="'last' or 'blocks'")
             )
+        period_named("2000H1", self.anchors)  # refuses days that are none
+
+    def period_of(self, day: str | dt.date) -> Period:
+        """The half-year whose model scores a day."""
+        return period_of(day, self.anchors)
+
+    def period_named(self, name: str) -> Period:
+        """The half-year of a name such as ``2017H2``."""
+        return period_named(name, self.anchors)
 
     @property
     def gap(self) -> int:

@@ -26,13 +26,16 @@ class DateScores:
     """Scores of one date, known at its close.
 
     ``score`` (S,) float32: the ensemble, NaN for stocks without a complete window. ``members`` (M, S) float32: the members' own
-    predictions. ``excluded``: stocks of the universe without a score, by ``"tensor: reason"``.
+    predictions. ``excluded``: stocks of the universe without a score, by ``"tensor: reason"``. ``factors`` (M, S, K) float32: of
+    factor units (``config.n_factors`` > 1) the members' factors as they leave the network, whose combination is the prediction;
+    None for networks with one output, and NaN where there is no score.
     """
 
     date_index: int
     score: FloatArray
     members: FloatArray
     excluded: dict[str, int]
+    factors: FloatArray | None = None
 
     @property
     def n_scored(self) -> int:
@@ -78,6 +81,8 @@ def score_date(
         excluded = {**excluded, "no exposures": len(columns) - len(kept)}
     scored = columns if kept is None else columns[kept]
     members = np.full((len(networks), len(universe_S)), np.nan, dtype=np.float32)
+    n_factors = networks[0].config.n_factors
+    factors = np.full((*members.shape, n_factors), np.nan, dtype=np.float32) if n_factors > 1 else None
     if len(scored) > 0:
         with (
             memory_advice(f"scoring date index {date_index} on {device}", "Score on the CPU, or leave the panel in host memory."),
@@ -87,8 +92,11 @@ def score_date(
             if needs_exposures and exposures is not None:
                 inputs["exposures"] = present(torch.from_numpy(exposures.of(date_index, scored)).to(device))
             for at, network in enumerate(networks):
-                members[at, scored] = score_of(network.eval()(inputs)).float().cpu().numpy()
-    return DateScores(date_index, ensemble_score(members).astype(np.float32), members, excluded)
+                output = network.eval()(inputs)
+                members[at, scored] = score_of(output).float().cpu().numpy()
+                if factors is not None:
+                    factors[at, scored] = output.float().cpu().numpy()
+    return DateScores(date_index, ensemble_score(members).astype(np.float32), members, excluded, factors)
 
 
 def score_dates(

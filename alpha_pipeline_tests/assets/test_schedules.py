@@ -19,6 +19,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 DAILY, WEEKLY, RETRAIN = "daily_after_close", "weekly_rebalance_after_close", "half_yearly_retrain_before_open"
 SECOND = replace(DEMO_MODEL, name="second", seeds=(7,))
 TWO_MODELS = replace(DEMO, name="two", models=(DEMO_MODEL, SECOND), signals=(*DEMO.signals, signal_of(SECOND)))
+LATE = replace(DEMO_MODEL, name="late", walk=replace(DEMO_MODEL.walk, anchors=((1, 31), (7, 31))))
 
 Tick = Callable[[str, str], Any]
 
@@ -50,6 +51,28 @@ def skipped(data: Any) -> str:
     assert not data.run_requests
     assert data.skip_message
     return data.skip_message
+
+
+class TestOtherRhythm:
+    def test_signal_dates_within_the_week(self):
+        """Every fifth session from 2022-07-01: Friday 2022-07-08, 2022-07-15; after a holiday the days shift."""
+        every = replace(DEMO, name="every", portfolios=(replace(DEMO.portfolios[0], name="every_five", every_n_sessions=5),))
+        repository = build_definitions("demo", [every]).get_repository_def()
+
+        def ask(day: dt.date) -> Any:
+            at = dt.datetime.combine(day, dt.time(19), SHANGHAI)
+            context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+            return repository.get_schedule_def(WEEKLY).evaluate_tick(context)
+
+        days = [dt.date(2023, 6, 5) + dt.timedelta(days=n) for n in range(5)]
+        answers = [ask(day) for day in days]
+        fired = [a for a in answers if a.run_requests]
+        assert requested(fired[-1]) == ["2023-06-05"], "the last session asks for all portfolios"
+        narrow = [a.run_requests[0] for a in fired if a.run_requests[0].asset_selection]
+        assert len(narrow) <= 1
+        for request in narrow:
+            assert {key.to_user_string() for key in request.asset_selection} == {"portfolios/every_five/weights", "portfolios/every_five/changes"}
+        assert len(fired) == 1 + len(narrow)
 
 
 class TestDaily:
@@ -120,6 +143,32 @@ class TestWeekly:
         asked = [key for day in days for key in (request.partition_key for request in tick(WEEKLY, day.isoformat()).run_requests)]
         assert len(asked) == len(set(asked)) == 25
         assert "2023-01-23" not in asked
+
+
+@pytest.fixture(scope="module")
+def asked() -> Callable[[str], list[str | None]]:
+    """Half-years from 31 January and 31 July: what the retraining schedule asks for on a day."""
+    spec = replace(DEMO, name="late", models=(LATE,), signals=(signal_of(LATE),), portfolios=())
+    repository = build_definitions("demo", [spec]).get_repository_def()
+    definition = repository.get_schedule_def(RETRAIN)
+    assert definition.cron_schedule == "0 2 * 1,2,7,8 *"
+
+    def on(day: str) -> list[str | None]:
+        at = dt.datetime.combine(dt.date.fromisoformat(day), dt.time(2), SHANGHAI)
+        context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+        return [request.partition_key for request in definition.evaluate_tick(context).run_requests]
+
+    return on
+
+
+class TestHalfYearsFromAnotherDay:
+    @pytest.mark.parametrize(("day", "key"), [("2023-01-31", "2023-01"), ("2023-07-31", "2023-07"), ("2024-01-31", "2024-01")])
+    def test_the_first_session_from_that_day(self, asked, day, key):
+        assert asked(day) == [key]
+
+    @pytest.mark.parametrize("day", ["2023-01-03", "2023-02-01", "2023-07-03", "2023-08-01"])
+    def test_no_other_day(self, asked, day):
+        assert asked(day) == []
 
 
 class TestHalfYearly:

@@ -55,7 +55,7 @@ class TestProperties:
         assert torch.allclose(z.mean(0), torch.zeros(5), atol=1e-6)
 
     def test_network_gives_32_orthogonal_factors(self) -> None:
-        x = {"intraday_15m": torch.randn(9, 6, 120, generator=torch.Generator().manual_seed(1)), "exposures": exposures(120)}
+        x = {"chars_30m": torch.randn(9, 16, 120, generator=torch.Generator().manual_seed(1)), "exposures": exposures(120)}
         for net in (network(), network(neutralize=True)):
             z = net.factors(x).detach()
             assert torch.allclose(z.T @ z / 120, torch.eye(32), atol=1e-4)
@@ -107,15 +107,15 @@ class TestProperties:
 
 class TestErrors:
     def test_too_few_stocks(self) -> None:
-        x = {"intraday_15m": torch.randn(9, 6, 95)}
+        x = {"chars_30m": torch.randn(9, 16, 95)}
         with pytest.raises(NotEnoughData, match=r"attention_rnn: too few stocks for 32 orthogonal factors \(got 95 stocks, expected at least 96\)"):
             network().train()(x)
         network().eval()(x)
         with pytest.raises(NotEnoughData, match=r"got 33 stocks, expected at least 34"):
-            network().eval()({"intraday_15m": x["intraday_15m"][:, :, :33]})
+            network().eval()({"chars_30m": x["chars_30m"][:, :, :33]})
 
     def test_exposures(self) -> None:
-        x = {"intraday_15m": torch.randn(9, 6, 120)}
+        x = {"chars_30m": torch.randn(9, 16, 120)}
         with pytest.raises(MissingData, match="needs the stocks' exposures"):
             network(neutralize=True)(x)
         with pytest.raises(Misaligned, match=r"not of these stocks \(got \(60, 4\), expected \(120, exposures\)\)"):

@@ -128,6 +128,13 @@ class TestProperties:
         assert model.tracking_error(active) == pytest.approx(np.sqrt(active @ covariance @ active), rel=1e-12)
         assert model.root() @ model.root().T == pytest.approx(model.factor_covariance, abs=1e-14)
 
+    def test_all_styles_are_those_without_a_dot(self):
+        """A panel's field is bounded only by a class that names it."""
+        problem = hand_problem([0.0, 0.0], [0.5, 0.5], styles={"size": [1.0, -1.0], "daily.turn@20": [1.0, -1.0]})
+        assert FactorClassBound("style", 0.1).rows(problem).labels == ("factor_class_bound[style:size]",)
+        assert list(FactorClassBound("other", 0.1, ("daily.turn@20",)).excess(problem, np.array([0.6, 0.4]))) == [
+            "factor_class_bound[other:daily.turn@20]"]
+
     def test_benchmark_satisfies_them_all(self):
         problem = with_risk(random_problem(5, first=True), 5)
         for constraint in (StyleMoment("size", 2, 0.0), StyleMoment("size", 3, 0.0), FactorClassBound("all", 0.0), TrackingErrorLimit(1e-9)):

@@ -90,6 +90,19 @@ class TestProperties:
         assert lost > 1e-3
         assert certify(program, lazy.weights, best).gap >= lost - 1e-7
 
+    @pytest.mark.parametrize("seed", range(6))
+    def test_the_gap_is_small_without_limits_on_single_weights_and_never_below_the_loss(self, seed):
+        """Weights up to 1 each: names gain by exchange only, so that rounding of 60 multipliers does not add up to a gap."""
+        problem = with_risk(random_problem(seed, n=60), seed)
+        rules = (FullyInvested(), LongOnly(), StyleBound("size", 0.3), TurnoverLimit(0.8), TrackingErrorLimit(0.05))
+        program, _ = assemble(problem, rules, 0.0, 0.0)
+        best = solve_cone(program, "clarabel")
+        assert certify(program, best.weights, best).gap <= 1e-6
+        for share in (0.01, 0.3):
+            weights = (1.0 - share) * best.weights + share * np.clip(problem.held / problem.held.sum(), program.lower, program.upper)
+            loss = float(problem.expected_return() @ (best.weights - weights))
+            assert certify(program, weights, best).gap >= loss - 1e-9
+
     def test_reduced_program_of_a_large_market_is_the_whole_one(self, monkeypatch):
         """800 names, solved on fewer: the same optimum as on all names, proven by the duals."""
         monkeypatch.setattr("alpha_pipeline.portfolio.reduced_program.SMALL", 100)

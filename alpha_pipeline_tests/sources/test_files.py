@@ -378,6 +378,8 @@ class TestExamples:
         said = market.describe()
         assert isinstance(market, MarketSource) and said.is_simulated and said.intraday_minutes == 60
         assert said.missing["fundamentals.revenue"] == "none"
+        assert {name for name, reason in said.missing.items() if reason == "not mapped"} >= {
+            f"intraday_bars.{name}" for name in ("trade_count", "buy_amount", "sell_amount")}
         assert (
             "typical price" in said.proxies["daily_bars.vwap"] and "nobody leaves" in said.proxies["security_status.is_delisting"]
         )

@@ -62,6 +62,23 @@ class TestExamples:
         alone = score_date(untrained(tiny), {"daily": market.windows["daily"]}, market.universe[12], 12, CPU)
         np.testing.assert_array_equal(one.score, alone.score)
 
+    def test_factors_of_a_unit_come_with_its_score(self, market: Any) -> None:
+        from alpha_pipeline.models.factor_gru import FactorGru
+
+        networks = untrained(FactorGru("daily", n_fields=2, n_factors=3, n_hidden=4))
+        found = score_date(networks, market.windows, market.universe[12], 12, CPU)
+        assert found.factors is not None
+        assert found.factors.shape == (2, 30, 3)
+        assert found.factors.dtype == np.float32
+        known = np.isfinite(found.score)
+        assert np.isfinite(found.factors[:, known]).all()
+        assert np.isnan(found.factors[:, ~known]).all()
+        expected = stats.zscore(found.factors[1, known], axis=0).mean(axis=1)
+        np.testing.assert_allclose(found.members[1, known], expected, atol=1e-5)
+
+    def test_a_network_with_one_output_has_no_factors(self, market: Any, tiny: Any) -> None:
+        assert score_date(untrained(tiny), market.windows, market.universe[12], 12, CPU).factors is None
+
     def test_device(self) -> None:
         assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -75,7 +75,7 @@ class FilesMarket:
             tuple(t for t in TABLES if t in config.tables),
             config.intraday_minutes,
             config.industry_scheme,
-            dict(config.missing),
+            {**_unmapped(config), **config.missing},
             proxies,
             tuple(notes),
         )
@@ -264,6 +264,15 @@ class FilesMarket:
             )
             parts.append(_weight_frame(index.code, trade_date, day))
         return pd.concat(parts, ignore_index=True)
+
+
+def _unmapped(config: FilesMarketSpec) -> dict[str, str]:
+    """Optional columns of the offered tables that the map neither names nor derives."""
+    absent: dict[str, str] = {}
+    for name, table in config.tables.items():
+        known = {*table.derive, *(config.files[table.file].columns if table.file else ())}
+        absent |= {f"{name}.{c.name}": "not mapped" for c in TABLES[name].columns if c.optional and c.name not in known}
+    return absent
 
 
 def _weight_frame(index_code: str, trade_date: dt.date, day: DayWeights) -> pd.DataFrame:
