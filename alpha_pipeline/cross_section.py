@@ -110,7 +110,9 @@ def rank(x: npt.ArrayLike, *, mask: BoolArray | None = None) -> FloatArray:
     """
     rows, shape = _rows(x, mask, "rank")
     for part in _chunks(rows):
-        part[:] = _rank_rows(part)
+        missing = np.isnan(part)
+        part[:] = _rank_rows(part, missing, 0.0, None)
+        np.copyto(part, np.nan, where=missing)
     return rows.reshape(shape)
 
 
@@ -222,25 +224,37 @@ def _row_median(part: FloatArray) -> FloatArray:
     return medians
 
 
-def _rank_rows(part: FloatArray) -> FloatArray:
+def centered_ranks(rows: FloatArray, present: BoolArray) -> FloatArray:
+    """(D, S) ranks of :func:`rank` less their mean (n + 1) / 2, and 0 where ``present`` is False: ready for products.
+
+    ``rows`` must be float64 and finite where present; elsewhere anything.
+    """
+    missing = ~present
+    n = np.count_nonzero(present, axis=-1)[:, None]
+    return _rank_rows(rows, missing, (n + 1) / 2.0, n)
+
+
+def _rank_rows(part: FloatArray, missing: BoolArray, center: FloatArray | float, n: npt.NDArray[np.int64] | None) -> FloatArray:
+    """Average ranks less ``center``; the missing get what their place at the end gives them, or 0 if ``n``, those present, is given."""
     n_rows, n_stocks = part.shape
     if n_stocks == 0:
         return part.copy()
-    missing = np.isnan(part)
     position = np.arange(n_stocks)
     order, tied, starts = _sorted_rows(part, missing)
-    ranks = np.broadcast_to(position + 1.0, part.shape)
+    ranks = np.empty(part.shape)
+    np.subtract(position + 1.0, center, out=ranks)
     if len(tied):
         first = np.maximum.accumulate(np.where(starts, position, 0), axis=-1)
         ends = np.ones_like(starts)
         ends[:, :-1] = starts[:, 1:]
         last = np.minimum.accumulate(np.where(ends, position, n_stocks)[:, ::-1], axis=-1)[:, ::-1]
-        ranks = ranks.copy()
-        ranks[tied] = (first + last) / 2.0 + 1.0
-    result = np.empty_like(part)
+        ranks[tied] = (first + last) / 2.0 + 1.0 - (center[tied] if isinstance(center, np.ndarray) else center)
+    if n is not None:
+        for row, n_present in enumerate(n[:, 0]):
+            ranks[row, n_present:] = 0.0
+    result = np.empty(part.shape)  # in C order, whatever the order of part
     order += np.arange(n_rows)[:, None] * n_stocks
     result.reshape(-1)[order.reshape(-1)] = ranks.reshape(-1)
-    np.copyto(result, np.nan, where=missing)
     return result
 
 
@@ -256,7 +270,9 @@ def _sorted_rows(part: FloatArray, missing: BoolArray) -> tuple[npt.NDArray[np.i
     n_bits = max(1, (n_stocks - 1).bit_length())
     low = (1 << n_bits) - 1
     keys = (part + 0.0).view(np.int64)  # + 0.0 turns -0.0 into the 0.0 it equals
-    keys ^= (keys >> 63) & np.iinfo(np.int64).max  # the bits of negative floats count downwards
+    flips = keys >> 63
+    flips &= np.iinfo(np.int64).max  # the bits of negative floats count downwards
+    keys ^= flips
     keys &= ~low
     keys |= position
     np.copyto(keys, (np.iinfo(np.int64).max & ~low) | position, where=missing)

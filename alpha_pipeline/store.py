@@ -10,7 +10,8 @@ Layout below the root of one market (a local folder or any fsspec URL)::
 
 A data file carries the hash of its content in its name, so a new version never touches the old one; replacing the manifest
 (one rename) is what makes it valid, and the superseded file is removed afterwards. A reader therefore sees the old or the new
-version, whenever the writer is killed. Bytes are verified against the manifest on every read.
+version, whenever the writer is killed; the temporary file it leaves goes with a later write (``atomic.py``). Bytes are verified against
+the manifest on every read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from alpha_pipeline.atomic import write_atomically
 from alpha_pipeline.digest import combine, content_hash
 from alpha_pipeline.errors import CorruptPartition, MissingData, sentence
 
@@ -238,12 +239,7 @@ class Store:
         if not self.is_local:
             self.fs.pipe_file(path, data)  # a put to an object store is atomic
             return
-        parent, name = path.rsplit("/", 1)
-        os.makedirs(parent, exist_ok=True)
-        temporary = f"{parent}/.{name}.{uuid.uuid4().hex[:8]}.tmp"
-        with open(temporary, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        write_atomically(Path(path), data)
 
     def _load_manifest(self, path: str) -> Manifest | None:
         try:

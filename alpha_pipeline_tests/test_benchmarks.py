@@ -18,17 +18,23 @@ from alpha_pipeline.markets import MarketConfig, SimulatedSettings
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import WalkForward
 from benchmarks import (
+    alphalens_loop,
     alphanet,
+    attention,
     characteristics,
     ensemble,
     factor_tests,
     linear_factors,
     optimizer,
     panels,
+    peer_epochs,
     recovery,
+    recovery_control,
     recovery_tables,
+    recovery_zoo,
     risk_model,
     run_all,
+    scaling,
     training_step,
     windows,
 )
@@ -62,12 +68,20 @@ class TestExamples:
         # 150 names are few: standard errors are as large as the smaller planted returns
         assert (found["with planted exposures"] > 0.4).all()
         assert found.loc["size", "correlation"] > 0.6
+        assert (found["definition"].drop("momentum") > 0.5).all()  # momentum's window is not filled on these dates
+        section = next(s for s in run_all.SECTIONS if s.key == "risk_model")
+        output = "figures\n" + table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
+        figures = [bar.figure(output) for bar in section.bars]
+        assert figures[:2] + figures[6:8] == pytest.approx(found.loc[["size", "beta"], ["correlation", "definition"]].to_numpy().T.ravel(), abs=6e-4)
 
     def test_factor_tests(self, capsys: pytest.CaptureFixture[str]) -> None:
         factor_tests.main(n_stocks=200, n_dates=12, n_repeats=1)
+        alphalens_loop.main(n_stocks=100, n_dates=4, n_repeats=1)
         section = next(s for s in run_all.SECTIONS if s.key == "factor_tests")
         output = capsys.readouterr().out
-        assert all(bar.figure(output) > 0 for bar in section.bars)
+        figures = {bar.name: bar.figure(output) for bar in section.bars}
+        assert figures.pop("IC and layers, largest difference") < 1e-10  # the same numbers as alphalens
+        assert all(figure > 0 for figure in figures.values())
 
     def test_characteristics(self, capsys: pytest.CaptureFixture[str]) -> None:
         found = characteristics.measure(30, 15, 20, 1)
@@ -97,6 +111,46 @@ class TestExamples:
         output = capsys.readouterr().out
         assert all(bar.figure(output) > 0 for bar in section.bars)
         assert all(float(line.split()[-1]) < 1e-3 for line in output.splitlines() if "largest difference" in line)
+
+    def test_attention(self, capsys: pytest.CaptureFixture[str]) -> None:
+        attention.measure(100, 1, shapes=((320, 6),))
+        section = next(s for s in run_all.SECTIONS if s.key == "attention")
+        output = capsys.readouterr().out
+        assert all(bar.figure(output) > 0 for bar in section.bars)
+
+    def test_peer_epochs(self) -> None:
+        ours, theirs = (peer_epochs.measure(side, 2, 12, 1) for side in ("ours", "peer"))
+        assert min(ours["seconds"], theirs["seconds"]) > 0
+        assert min(ours["memory"], theirs["memory"]) >= 0
+        windows_, dates = peer_epochs.make_windows(2, 5)
+        expanded = peer_epochs.ExpandedWindows(windows_, dates, peer_epochs.labels(windows_.n_dates, 5))
+        assert len(expanded) == 10
+        assert np.array_equal(expanded[7][0], windows_.window(dates[1], np.arange(5))[:, :, 2])  # second date, third stock
+
+    def test_scaling(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert scaling.exponent((1, 2, 4), [3.0, 6.0, 12.0]) == pytest.approx(1.0)
+        found = scaling.curve(scaling.network_config(scaling.MODELS[0]), 1, stocks=(20, 40), dates=(1, 2))
+        assert all(second > 0 for seconds in found.values() for second in seconds)
+        section = next(s for s in run_all.SECTIONS if s.key == "scaling")
+        output = capsys.readouterr().out
+        assert all(np.isfinite(bar.figure(output)) for bar in section.bars)
+
+    def test_controls_on_several_permutations(self, recovered: tuple[Path, Measured]) -> None:
+        root, _ = recovered
+        table, series = recovery_control.run(root, 2, TOY, TOY_MODEL, "2023H2", TOY_MODEL.training)
+        assert list(table.index) == list(series.columns) == ["permutation 1", "permutation 2"]
+        together = recovery_control.mean_over_permutations(series)
+        known = series.dropna()
+        assert together["RankIC"] == pytest.approx(table["RankIC"].mean())
+        assert together["NW s.e."] == pytest.approx(newey_west_se(known.mean(axis=1), min(10, len(known) - 1)))
+
+    def test_zoo(self, recovered: tuple[Path, Measured], capsys: pytest.CaptureFixture[str]) -> None:
+        root, _ = recovered
+        names = ("gru_daily", "alphanet_v2_1")
+        models = {name: replace(recovery_zoo.MODELS_BY_NAME[name], walk=TOY_MODEL.walk, training=TOY_MODEL.training) for name in names}
+        table = recovery_zoo.run(root, models, TOY, "2023H2")
+        assert set(names) <= set(table.index)
+        assert table.loc[list(names), ["RankIC", "parameters", "epochs"]].notna().all(axis=None)
 
     def test_ensemble(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         small = "--stocks 40 --steps 5 --dates 3 --epochs 1 --repeats 1 --members 2"

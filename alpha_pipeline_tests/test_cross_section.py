@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from alpha_pipeline.cross_section import rank, residualize, winsorize_mad, zscore
+from alpha_pipeline.cross_section import centered_ranks, rank, residualize, winsorize_mad, zscore
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned
 
 NAN = np.nan
@@ -158,6 +158,14 @@ class TestProperties:
     def test_empty_axes(self):
         assert rank(np.empty((3, 0))).shape == (3, 0) and zscore(np.empty((0, 4))).shape == (0, 4)
         assert winsorize_mad(np.empty((3, 0))).shape == (3, 0)
+
+    def test_centered_ranks_are_ranks_less_their_mean(self):
+        x = np.round(np.random.default_rng(8).normal(size=(5, 60)), 1)  # ties
+        present = np.random.default_rng(9).random(x.shape) < 0.8
+        expected = rank(x, mask=present)
+        expected = np.nan_to_num(expected - np.nanmean(expected, axis=1, keepdims=True))
+        for rows in (x, np.asfortranarray(x)):
+            assert centered_ranks(np.where(present, rows, np.nan), present) == pytest.approx(expected, abs=1e-12)
 
 
 class TestErrors:

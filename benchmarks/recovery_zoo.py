@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ import torch
 from alpha_pipeline.errors import AlphaPipelineError
 from alpha_pipeline.experiment import ModelSpec
 from alpha_pipeline.experiments.multifreq import GRU_DAILY, LINEAR_BLEND, MODELS, ORACLE
-from alpha_pipeline.markets import load_market
+from alpha_pipeline.markets import MarketConfig, load_market
 from alpha_pipeline.pipeline import training
 from alpha_pipeline.pipeline.factors import factor_table, make_factors, read_scores
 from alpha_pipeline.pipeline.workspace import Workspace
@@ -74,21 +74,21 @@ def parameters(model: ModelSpec) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def run(root: Path, names: Sequence[str]) -> pd.DataFrame:
+def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None = None, period: str = PERIOD) -> pd.DataFrame:
     """Train and score what is missing; the table."""
-    work = Workspace(load_market("simulated"), str(root / "simulated"))
+    config = market or load_market("simulated")
+    work = Workspace(config, str(root / config.name))
     root.mkdir(parents=True, exist_ok=True)
     clock = Clock(root / "zoo_seconds.json")
-    models = {name: MODELS_BY_NAME[name] for name in names}
-    prepare(work, clock, next(iter(models.values())), [PERIOD])
-    span = period_named(PERIOD)
+    prepare(work, clock, next(iter(models.values())), [period])
+    span = period_named(period)
     dates = [key for key in work.session_keys() if span.start.isoformat() <= key <= span.end.isoformat()]
     for signal in (LINEAR_BLEND, ORACLE):
         make_factors(work, signal, dates)
     facts: dict[str, dict[str, float]] = {}
     for name, model in models.items():
-        training.make_training_set(work, model, PERIOD)
-        checkpoint, _ = clock.run(f"train {name}", lambda m=model: training.train(work, m, PERIOD, "cpu"))  # type: ignore[misc]
+        training.make_training_set(work, model, period)
+        checkpoint, _ = clock.run(f"train {name}", lambda m=model: training.train(work, m, period, "cpu"))  # type: ignore[misc]
         history = [row for rows in checkpoint.histories for row in rows]
         facts[name] = {"parameters": parameters(model), "epochs": len(history), "seconds": sum(row.seconds for row in history)}
         clock.run(f"score {name}", lambda m=model: training.score(work, m, dates, "cpu"))  # type: ignore[misc]
@@ -97,7 +97,7 @@ def run(root: Path, names: Sequence[str]) -> pd.DataFrame:
     scores[PRODUCT_BLEND] = read_scores(work, panels, factor_table(LINEAR_BLEND.name), dates, "score")
     scores[THE_ORACLE] = read_scores(work, panels, factor_table(ORACLE.name), dates, "score")
     first = next(iter(models.values()))
-    scores[FITTED] = fitted_and_equal_blends(work, first, [PERIOD], dates)[0][FITTED]
+    scores[FITTED] = fitted_and_equal_blends(work, first, [period], dates)[0][FITTED]
     rank_ics, n_names = rank_ic_series(work, first, dates, scores)
     table = figures_table(rank_ics, THE_ORACLE)[["RankIC", "NW s.e.", "ICIR", "share of oracle"]]
     table["beats fitted blend"] = ["" if name in (FITTED, THE_ORACLE) else ("yes" if row > table.loc[FITTED, "RankIC"] else "no")
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     with listening(ProgressLines()):
         try:
-            found = run(options.root, options.only)
+            found = run(options.root, {name: MODELS_BY_NAME[name] for name in options.only})
         except AlphaPipelineError as error:
             print(error)
             return 1

@@ -5,7 +5,7 @@
 First part: random returns of ``n_stocks`` with 31 industries, all ten styles, ``n_dates`` dates by one core; prints milliseconds per
 date of each stage and what 2,500 dates would take. Second part (``market_stocks`` > 0): a simulated market is ingested into a
 temporary folder, its risk model is made by the pipeline, and daily factor returns are compared with those that the market was made
-with, once estimated from our descriptors and once from the market's own exposures.
+with, once estimated from our descriptors and once from the market's own exposures; see :func:`recovery` for the columns.
 """
 
 from __future__ import annotations
@@ -62,8 +62,14 @@ def speed(n_stocks: int, n_dates: int) -> dict[str, float]:
 
 
 def recovery(root: Path, settings: SimulatedSettings, start: dt.date, end: dt.date) -> pd.DataFrame:
-    """Rows: planted styles; columns: correlation of daily estimated and planted returns with our descriptors, with the market's own
-    exposures, and the number of dates."""
+    """Rows: planted styles; columns: correlation of daily estimated and planted returns, and the two reasons why it is below 1.
+
+    ``in the model's terms``: the planted styles' part of each stock's return, without any specific return, goes through the same
+    regression on our exposures. What comes out is the factor return that the model defines, known without error.
+    ``definition`` is its correlation with the planted style return: what our descriptors measure differently. ``noise`` is its correlation
+    with the estimate: what specific returns add. ``with planted exposures`` is estimated from the exposures the market itself used,
+    ``exposures`` the mean correlation over stocks between those and ours.
+    """
     work = Workspace(MarketConfig("recovery", "simulated", start, end, settings), str(root))
     keys = work.session_keys()
     tables = ("daily_bars", "security_status", "fundamentals")
@@ -73,7 +79,7 @@ def recovery(root: Path, settings: SimulatedSettings, start: dt.date, end: dt.da
     panels.extend_daily(work, keys)
     risk_exposures.make_exposures(work, keys)
     risk_model.make_factor_returns(work, keys)
-    ours, planted, with_truth = {}, {}, {}
+    ours, planted, with_truth, in_our_terms, alike = {}, {}, {}, {}, {}
     opened = work.panels
     for key in keys[1:]:
         ours[key] = work.store.read(risk_model.FACTOR_RETURNS, key).set_index("factor")["factor_return"].reindex(list(PAIRS.values()))
@@ -82,11 +88,20 @@ def recovery(root: Path, settings: SimulatedSettings, start: dt.date, end: dt.da
         inputs = risk_model.load_regression(work, opened, key)
         truth = source.style_exposures(day).set_index("symbol").reindex(inputs.symbols)  # type: ignore[attr-defined]
         found = explain_day(inputs.returns, truth.to_numpy(), inputs.industry, inputs.cap, inputs.universe, len(inputs.industry_names))
-        with_truth[key] = pd.Series(found.values[1 + len(inputs.industry_names):], index=truth.columns)
-    estimated, exact, true = (pd.DataFrame.from_dict(rows, orient="index") for rows in (ours, with_truth, planted))
+        n_others = 1 + len(inputs.industry_names)
+        with_truth[key] = pd.Series(found.values[n_others:], index=truth.columns)
+        shared = np.where(np.isnan(inputs.returns), np.nan, truth.to_numpy() @ planted[key][truth.columns].to_numpy())
+        defined = explain_day(shared, inputs.styles, inputs.industry, inputs.cap, inputs.universe, len(inputs.industry_names))
+        in_our_terms[key] = pd.Series(defined.values[n_others:], index=inputs.style_names).reindex(list(PAIRS.values()))
+        styles = pd.DataFrame(inputs.styles, columns=inputs.style_names).reindex(columns=list(PAIRS.values()))
+        sides = styles[inputs.universe], truth.reset_index(drop=True).rename(columns=PAIRS)[inputs.universe]
+        alike[key] = sides[0].corrwith(sides[1][list(PAIRS.values())])
+    estimated, exact, true, defined_returns, likeness = (
+        pd.DataFrame.from_dict(rows, orient="index") for rows in (ours, with_truth, planted, in_our_terms, alike))
     return pd.DataFrame([
-        {"planted": name, "ours": style, "correlation": estimated[style].corr(true[name]), "with planted exposures": exact[name].corr(true[name]),
-         "n_dates": int(estimated[style].notna().sum())}
+        {"planted": name, "ours": style, "correlation": estimated[style].corr(true[name]), "definition": defined_returns[style].corr(true[name]),
+         "noise": estimated[style].corr(defined_returns[style]), "with planted exposures": exact[name].corr(true[name]),
+         "exposures": likeness[style].mean(), "n_dates": int(estimated[style].notna().sum())}
         for name, style in PAIRS.items()
     ])
 

@@ -103,11 +103,11 @@ def exponent(sizes: tuple[int, ...], seconds: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
-def curve(config: NetworkConfig, repeats: int) -> dict[str, list[float]]:
+def curve(config: NetworkConfig, repeats: int, stocks: tuple[int, ...] = STOCKS, dates: tuple[int, ...] = DATES) -> dict[str, list[float]]:
     """Seconds by number of stocks (10 dates) and by number of dates (1,000 stocks)."""
-    by_stocks = [measure(config, n, 10, repeats)[0].seconds for n in STOCKS]
-    by_dates = [measure(config, 1000, n, repeats)[0].seconds for n in DATES]
-    for title, sizes, seconds in (("stocks, 10 dates", STOCKS, by_stocks), ("dates, 1,000 stocks", DATES, by_dates)):
+    by_stocks = [measure(config, n, 10, repeats)[0].seconds for n in stocks]
+    by_dates = [measure(config, 1000, n, repeats)[0].seconds for n in dates]
+    for title, sizes, seconds in (("stocks, 10 dates", stocks, by_stocks), ("dates, 1,000 stocks", dates, by_dates)):
         cells = "   ".join(f"{size:5d}: {s:7.3f} s" for size, s in zip(sizes, seconds, strict=True))
         print(f"  {title:20s} {cells}   exponent {exponent(sizes, seconds):.2f}", flush=True)
     return {"stocks": by_stocks, "dates": by_dates}

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import in_parallel, rank
-from alpha_pipeline.errors import InvalidSpec, Misaligned, NotEnoughData, sentence
+from alpha_pipeline.cross_section import centered_ranks, in_parallel
+from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, NotEnoughData, sentence
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 15  # stocks × dates handled together: the working arrays stay in the second-level cache
 _NO_SPREAD = 1e-14  # a standard deviation below this share of the mean is rounding, not spread
 
 
@@ -129,33 +129,33 @@ def _correlation(
     result = np.full(len(left), np.nan)
 
     def fill(rows: slice) -> None:
-        a, b = left[rows].astype(np.float64), right[rows].astype(np.float64)
+        a, b = (np.array(x[rows], dtype=np.float64, order="C") for x in (left, right))
         pairs = ~(np.isnan(a) | np.isnan(b))
         if mask is not None:
             pairs &= mask[rows]
         n = pairs.sum(axis=1)
         if ranked:
-            # average ranks of n values have the mean (n + 1) / 2, ties or not
-            centers = (n + 1) / 2.0
-            result[rows] = _cosine(rank(a, mask=pairs), rank(b, mask=pairs), centers, centers, pairs, n, min_stocks)
+            for x in (a, b):
+                if (np.isinf(x) & pairs).any():
+                    raise BadInput(sentence("infinite values", where=where, next_step="Set them to NaN where they arise."))
+            result[rows] = _cosine(centered_ranks(a, pairs), centered_ranks(b, pairs), (n + 1) / 2.0, (n + 1) / 2.0, n, min_stocks)
         else:
             mean_a, mean_b = (np.where(pairs, x, 0.0).sum(axis=1) / np.maximum(n, 1) for x in (a, b))
-            result[rows] = _cosine(a, b, mean_a, mean_b, pairs, n, min_stocks)
+            for x, mean in ((a, mean_a), (b, mean_b)):
+                x -= mean[:, None]
+                np.copyto(x, 0.0, where=~pairs)
+            result[rows] = _cosine(a, b, mean_a, mean_b, n, min_stocks)
 
     in_parallel(len(left), left.shape[1], fill, elements=_CHUNK)
     return result
 
 
 def _cosine(
-    a: FloatArray, b: FloatArray, center_a: FloatArray, center_b: FloatArray, pairs: BoolArray,
-    n: npt.NDArray[np.int64], min_stocks: int,
+    a: FloatArray, b: FloatArray, center_a: FloatArray, center_b: FloatArray, n: npt.NDArray[np.int64], min_stocks: int,
 ) -> FloatArray:
-    """(rows,) correlation over ``pairs`` of arrays with known means; overwrites its first two arguments."""
-    absent = ~pairs
+    """(rows,) correlation of arrays from which their means over the ``n`` pairs were taken, 0 elsewhere."""
     squares = []
     for x, center in ((a, center_a), (b, center_b)):
-        x -= center[:, None]
-        np.copyto(x, 0.0, where=absent)
         square = np.vecdot(x, x)
         square[(square <= (_NO_SPREAD * center) ** 2 * n) | (n < max(min_stocks, 2))] = np.nan
         squares.append(square)

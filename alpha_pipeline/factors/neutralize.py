@@ -80,23 +80,24 @@ def neutralize(
             raise BadInput(sentence("the mask is not boolean", where="neutralize", got=universe.dtype, expected="bool"))
         left &= universe
     codes, n_industries = _industry_codes(_aligned(np.asarray(industry), values.shape, "industry"))
-    size = _finite(log_cap, values.shape, "log_cap")
-    styles = [_finite(style, values.shape, f"extra[{k}]") for k, style in enumerate(extra or ())]
-    dropped: dict[str, IntArray] = {}
-    reasons = [("no_factor", np.isnan(values)), ("no_industry", codes < 0), ("no_cap", np.isnan(size))]
-    if styles:
-        reasons.append(("no_style", np.logical_or.reduce([np.isnan(style) for style in styles])))
-    for reason, lacking in reasons:
-        lost = left & lacking
-        dropped[reason] = lost.sum(axis=1)
-        left &= ~lost
-
+    size = _aligned(np.asarray(log_cap, dtype=np.float64), values.shape, "log_cap")
+    styles = [_aligned(np.asarray(style, dtype=np.float64), values.shape, f"extra[{k}]") for k, style in enumerate(extra or ())]
+    reasons = ["no_factor", "no_industry", "no_cap", *(["no_style"] if styles else [])]
+    dropped: dict[str, IntArray] = {reason: np.zeros(len(values), np.int64) for reason in reasons}
     result = np.empty_like(values)
 
     def fill(rows: slice) -> None:
-        clipped = winsorize_mad(values[rows], n_mad=n_mad, mask=left[rows])
-        regressors = [size[rows], *(style[rows] for style in styles)]
-        result[rows] = _standard_residual(clipped, left[rows], codes[rows], n_industries, regressors)
+        used = left[rows]
+        regressors = [_finite(size[rows], "log_cap"), *(_finite(style[rows], f"extra[{k}]") for k, style in enumerate(styles))]
+        lacking = [np.isnan(values[rows]), codes[rows] < 0, np.isnan(regressors[0])]
+        if styles:
+            lacking.append(np.logical_or.reduce([np.isnan(style) for style in regressors[1:]]))
+        for reason, lost in zip(reasons, lacking, strict=True):
+            lost &= used
+            dropped[reason][rows] = np.count_nonzero(lost, axis=1)
+            used ^= lost
+        clipped = winsorize_mad(values[rows], n_mad=n_mad, mask=used)
+        result[rows] = _standard_residual(clipped, used, codes[rows], n_industries, regressors)
 
     in_parallel(len(values), values.shape[1], fill, elements=_CHUNK)
     return NeutralizeResult(result, dropped)
@@ -148,7 +149,10 @@ def _slopes(within: FloatArray, regressors: Sequence[FloatArray], raw_squares: S
     explained |= diagonal <= _NOTHING_LEFT**2 * np.stack(raw_squares, axis=1)  # constant up to rounding
     scale = np.where(explained, np.inf, np.sqrt(np.maximum(diagonal, 0.0)))
     correlations = products / scale[:, :, None] / scale[:, None, :]
-    inverse = np.linalg.pinv(correlations, rcond=_COLLINEAR, hermitian=True)
+    if products.shape[1] == 1:  # the usual case: size alone; its correlation with itself is 1, or 0 if redundant
+        inverse: FloatArray = (correlations > 0).astype(np.float64)
+    else:
+        inverse = np.asarray(np.linalg.pinv(correlations, rcond=_COLLINEAR, hermitian=True), dtype=np.float64)
     return np.asarray((inverse @ (within[:, 1:, 0] / scale)[:, :, None])[:, :, 0] / scale, dtype=np.float64)
 
 
@@ -172,13 +176,12 @@ def _aligned(array: npt.NDArray[Any], shape: tuple[int, ...], name: str) -> npt.
     return array
 
 
-def _finite(x: npt.ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
-    array = _aligned(np.asarray(x, dtype=np.float64), shape, name)
-    if np.isinf(array).any():
+def _finite(x: FloatArray, name: str) -> FloatArray:
+    if np.isinf(x).any():
         raise BadInput(
             sentence(f"{name} holds infinite values", where="neutralize", next_step="Use NaN: a market value of 0 is missing.")
         )
-    return array
+    return x
 
 
 def _industry_codes(codes: npt.NDArray[Any]) -> tuple[IntArray, int]:

@@ -11,7 +11,6 @@ Rows beyond the index (a writer was killed) do not exist and are overwritten.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alpha_pipeline.atomic import write_atomically
 from alpha_pipeline.digest import content_hash
 from alpha_pipeline.errors import CorruptPartition, MissingData, sentence
 
@@ -275,7 +275,4 @@ class _Appender:
 
 
 def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    write_atomically(path, text.encode())

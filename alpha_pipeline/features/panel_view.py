@@ -43,6 +43,16 @@ class PanelView:
         return len(self._at)
 
     @property
+    def places(self) -> tuple[int | None, ...]:
+        """By field of the tensor, its place along P; None for fields that are not gathered."""
+        return self._at
+
+    @property
+    def lagged(self) -> tuple[int, int] | None:
+        """(place in the tensor, place along P) of the field that is gathered from the row before, if any."""
+        return self._lagged
+
+    @property
     def n_side_by_side(self) -> int:
         """The most fields that one gather takes."""
         return max(run.panel.stop - run.panel.start for run in self._runs)

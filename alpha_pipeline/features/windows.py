@@ -24,6 +24,8 @@ Shape letters: D dates, S stocks of the panel, T steps, F fields, N stocks of on
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -251,6 +253,9 @@ class Windows:
                 levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
             return x_TFN
         divisor_FN = self._last(raw_TPS, at) if self.spec.scale == "last" else _divisor(statistics)
+        if self.device.type == "cpu" and self.spec.scale != "zscore" and _has_numba():
+            self._fill(raw_TPS, columns, self._ratio(divisor_FN, slice(0, self.spec.n_fields)), statistics, x_TFN)
+            return x_TFN
         ratios = [(fields, self._ratio(divisor_FN, fields)) for fields in field_parts]
         for part in parts:
             bars_TFN = self._bars(raw_TPS, part, at, out=x_TFN[part])
@@ -296,6 +301,16 @@ class Windows:
         return self._finish_(u_TFB.mul_(scale_TFB).add_(shift_TFB))
 
     # --------------------------------------------------------------- plumbing
+
+    def _fill(self, raw_TPS: Tensor, columns: IntArray, ratio: Ratio, statistics: WindowStatistics, x_TFN: Tensor) -> None:
+        """What the loop over parts of :meth:`window` does, in one pass and to the same bits."""
+        from alpha_pipeline.features.window_kernel import standardized_window
+
+        fields, places, lagged = self.spec.fields, self._panel.places, self._panel.lagged
+        close, volume = (places[fields.index(name)] if name in fields else -1 for name in ("close", "volume"))
+        standardized_window(raw_TPS, 0 if lagged is None else 1, columns, [-1 if place is None else place for place in places],
+                            -1 if close is None else close, -1 if volume is None else volume, -1 if lagged is None else lagged[1],
+                            ratio.anchor, ratio.inverse, ratio.minus_rest, statistics.scale, statistics.shift, x_TFN)
 
     def _raw(self, date_index: int) -> Tensor:
         """Panel rows (T, P, S) of the window's steps, one more ahead with ``return``; a view. Only rows up to ``date_index`` are in it."""
@@ -351,6 +366,11 @@ class Windows:
     def _checked(self, date_index: int) -> int:
         assert 0 <= date_index < self.n_dates, f"date index {date_index} outside the panel of {self.n_dates} dates"
         return date_index
+
+
+@functools.cache
+def _has_numba() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 def common_columns(windows: Mapping[str, Windows], date_index: int, universe_S: BoolArray) -> tuple[IntArray, dict[str, int]]:

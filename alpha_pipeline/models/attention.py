@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import layer_norm, scaled_dot_product_attention
 
 from alpha_pipeline.errors import InvalidSpec, sentence
 from alpha_pipeline.models.head import linear_layer
+from alpha_pipeline.models.recurrent import active_backend
 
 
 class ContextAttention(nn.Module):
@@ -69,3 +70,30 @@ class SelfAttention(nn.Module):
                              for layer in (self.query, self.key, self.value))
         gathered_NTH = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(-2)
         return gathered_NTH if self.mix is None else self.mix(gathered_NTH)
+
+    def mean_over_steps(self, z_THN: Tensor) -> Tensor:
+        """Mean over the steps of :meth:`forward`, (N, H), from states as a recurrent layer returns them.
+
+        One head. On the CPU where numba is installed it takes a kernel of its own: the mean over the queries is a weighted mean of the
+        states, so that neither the T × T weights nor the outputs of the steps are ever written.
+        """
+        if self._is_fused(z_THN):
+            from alpha_pipeline.models.recurrent.fused_attention import fused_summary
+
+            return self.value(fused_summary(z_THN, self.query.weight, self.key.weight, self.value.weight, False).t())
+        gathered_NTH: Tensor = self(z_THN.permute(2, 0, 1))
+        return gathered_NTH.mean(1)
+
+    def mean_of_normalized_sums(self, z_THN: Tensor, norm: nn.LayerNorm) -> Tensor:
+        """Mean over the steps of ``norm(z + forward(z))``, (N, H); one head, paths as for :meth:`mean_over_steps`."""
+        if self._is_fused(z_THN) and norm.eps == 1e-5:
+            from alpha_pipeline.models.recurrent.fused_attention import fused_summary
+
+            mean_NH = fused_summary(z_THN, self.query.weight, self.key.weight, self.value.weight, True).t()
+        else:
+            z_NTH = z_THN.permute(2, 0, 1)
+            mean_NH = layer_norm(z_NTH + self(z_NTH), norm.normalized_shape, eps=norm.eps).mean(1)
+        return norm.bias + mean_NH * norm.weight
+
+    def _is_fused(self, z_THN: Tensor) -> bool:
+        return self.n_heads == 1 and active_backend(z_THN.device, z_THN.dtype) == "fused"

@@ -40,6 +40,4 @@ class AttentionResidualNetwork(IntradayNetwork):
 
     def summarize(self, x_TFN: Tensor) -> Tensor:
         """Mean of the normalized sums (N, H)."""
-        z_NTH = self.rnn(x_TFN, all_steps=True).permute(2, 0, 1)
-        together_NTH: Tensor = self.norm(z_NTH + self.attention(z_NTH))
-        return together_NTH.mean(1)
+        return self.attention.mean_of_normalized_sums(self.rnn(x_TFN, all_steps=True), self.norm)

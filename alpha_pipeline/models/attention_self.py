@@ -40,6 +40,4 @@ class AttentionSelfNetwork(IntradayNetwork):
 
     def summarize(self, x_TFN: Tensor) -> Tensor:
         """Mean of the attention's outputs (N, H)."""
-        z_NTH = self.rnn(x_TFN, all_steps=True).permute(2, 0, 1)
-        gathered_NTH: Tensor = self.attention(z_NTH)
-        return gathered_NTH.mean(1)
+        return self.attention.mean_over_steps(self.rnn(x_TFN, all_steps=True))

@@ -16,6 +16,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from alpha_pipeline.atomic import temporary_path
 from alpha_pipeline.errors import CorruptPartition, sentence
 
 _KEY = "alpha_pipeline"
@@ -47,8 +48,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write beside ``path`` and rename; the bytes have reached the disk before the name does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()

@@ -148,6 +148,26 @@ class TestProperties:
         monthly = (1 + series).resample("ME").prod() - 1
         assert summary["monthly_win_rate"] == pytest.approx((monthly > 0).mean())
 
+    def test_against_the_conventions_of_empyrical(self):
+        """Written out again from empyrical-reloaded's documentation: daily periods, 252 a year, sample standard deviation, a drawdown
+        that starts from the first day's opening value. Its sign of a drawdown is negative, its Sharpe ratio takes the arithmetic mean."""
+        rng = np.random.default_rng(7)
+        portfolio, benchmark = rng.normal(5e-4, 0.012, 480), rng.normal(2e-4, 0.011, 480)
+        portfolio[0] = -0.02  # a loss on the first day
+        summary = performance_summary(daily(portfolio, benchmark))
+        annual_return = np.prod(1 + portfolio) ** (1 / (len(portfolio) / 252)) - 1  # ending value / starting value, per year
+        annual_volatility = np.std(portfolio, ddof=1) * 252 ** (1 / 2.0)  # alpha = 2
+        cumulative = np.concatenate([[100.0], 100.0 * np.cumprod(1 + portfolio)])
+        highest = np.fmax.accumulate(cumulative)
+        max_drawdown = np.nanmin((cumulative - highest) / highest)
+        sharpe_ratio = np.mean(portfolio) / np.std(portfolio, ddof=1) * np.sqrt(252)
+        assert summary["annualized_return"] == pytest.approx(annual_return, rel=1e-12)
+        assert summary["annualized_volatility"] == pytest.approx(annual_volatility, rel=1e-12)
+        assert summary["max_drawdown"] == pytest.approx(-max_drawdown, rel=1e-12)
+        # the published tables divide the compounded return by the volatility; the difference is small but not rounding
+        assert summary["sharpe"] == pytest.approx(annual_return / annual_volatility, rel=1e-12)
+        assert 1e-4 < abs(summary["sharpe"] - sharpe_ratio) < 0.2
+
     @pytest.mark.parametrize("seed", range(5))
     def test_our_own_columns_satisfy_the_identity(self, seed):
         """Daily returns of the size of an index portfolio's: the second-order terms left out are below 0.1 %."""

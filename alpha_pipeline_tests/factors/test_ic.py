@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import statsmodels.api as sm
 
-from alpha_pipeline.errors import InvalidSpec, Misaligned, NotEnoughData
+from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, NotEnoughData
 from alpha_pipeline.factors.ic import ic, newey_west_se, rank_ic, summarize_ic
 
 NAN = np.nan
@@ -113,6 +113,11 @@ class TestProperties:
 
 
 class TestErrors:
+    def test_infinite_values_of_a_pair(self):
+        with pytest.raises(BadInput, match="rank_ic: infinite values"):
+            rank_ic([[1.0, 2, np.inf]], [[1.0, 2, 3]], min_stocks=2)
+        assert rank_ic([[1.0, 2, np.inf]], [[1.0, 2, NAN]], min_stocks=2).tolist() == [1.0]  # not a pair, as before
+
     def test_shapes(self):
         with pytest.raises(Misaligned, match=r"rank_ic: scores and returns differ in shape \(got \(1, 3\), expected \(1, 2\)\)"):
             rank_ic([[1.0, 2]], [[1.0, 2, 3]])

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, MissingData, NotEnoughData, UnknownName
+from alpha_pipeline.features import windows as windows_module
+from alpha_pipeline.features.rows import PANELS
 from alpha_pipeline.features.tensors import BAR_FIELDS, DAILY, INTRADAY_15M, TENSORS, TensorSpec, tensor_spec
 from alpha_pipeline.features.windows import REASONS, Windows, common_columns
 
@@ -217,6 +219,21 @@ class TestProperties:
         torch.set_num_threads(threads)
         assert torch.equal(results[0], results[1])
         assert torch.equal(results[0], results[2])
+
+    @pytest.mark.skipif(not windows_module._has_numba(), reason="numba, the optional extra 'fast', is not installed")
+    @pytest.mark.parametrize("name", ["daily", "intraday_15m", "weekly", "rawbar"])
+    def test_the_kernel_gives_the_numbers_of_torch(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        spec, rng = TENSORS[name], np.random.default_rng(4)
+        fields = PANELS[spec.panel].fields
+        values = rng.lognormal(2, 0.3, (spec.n_rows + 2, spec.steps_per_day, len(fields), 60)).astype(np.float32)
+        values[-3, :, fields.index("volume"), ::7] = 0  # the return of such a day is 0
+        monkeypatch.setattr("alpha_pipeline.features.window_kernel._PER_THREAD", 500)  # a short window on several threads
+        windows = Windows(spec, values, np.zeros((len(values), 60), dtype=bool), fields)
+        columns = np.array([3, 4, 58, 0, 17, 31, 35])
+        kernel = windows.window(len(values) - 1, columns)
+        monkeypatch.setattr(windows_module, "_has_numba", lambda: False)
+        # equal bits where both multiply and add in one rounding, as on every processor with fused multiply-add
+        torch.testing.assert_close(kernel, windows.window(len(values) - 1, columns), rtol=0, atol=2e-6)
 
     def test_does_not_change_its_arguments(self) -> None:
         values, suspended = make_panel(DAY, 6, 10)

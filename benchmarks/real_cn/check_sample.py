@@ -46,7 +46,7 @@ def main() -> None:
             _count(result, failures, dates_failed, first)
         check_seconds.append(time.perf_counter() - start)
         if previous:
-            errors.append({"date": day, **_index_errors(previous, tables)})
+            errors.append({"date": day, **index_errors(previous, tables)})
         previous = {name: frame for name, frame in tables.items() if name != "intraday_bars"}
     later, checks = pd.Series(read_seconds[1:]).median(), pd.Series(check_seconds).median()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -82,7 +82,7 @@ def _count(
     first.setdefault(key, result.message)
 
 
-def _index_errors(before: dict[str, pd.DataFrame], now: dict[str, pd.DataFrame]) -> dict[str, float]:
+def index_errors(before: dict[str, pd.DataFrame], now: dict[str, pd.DataFrame]) -> dict[str, float]:
     """Return by constituents minus return of the price index. A dividend lowers a price index, so only splits are taken out."""
     status = now["daily_bars"].set_index("symbol")
     old = before["daily_bars"].set_index("symbol")

@@ -4,7 +4,8 @@
 both cells in readable torch.
 
 The CPU kernel, bottom up: ``lanes.py`` (registers), ``activations.py``, ``tiles.py``, ``buffers.py``, the cells ``gru_cell.py`` and
-``lstm_cell.py``, ``kernel.py``, ``packing.py``, ``threads.py``, ``fused.py``. The GPU kernels: ``triton_*.py``.
+``lstm_cell.py``, ``kernel.py``, ``packing.py``, ``threads.py``, ``fused.py``. On the same registers, self-attention
+over the states of a layer: ``attention_kernel.py``, ``fused_attention.py``. The GPU kernels: ``triton_*.py``.
 """
 
 from alpha_pipeline.models.recurrent.backend import active_backend

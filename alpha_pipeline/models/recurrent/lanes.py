@@ -141,6 +141,27 @@ def clamp(typingctx: Any, x: Any, low: Any, high: Any) -> Any:
 
 
 @lane_function
+def larger(typingctx: Any, x: Any, y: Any) -> Any:
+    """The larger of x and y, lane by lane; y where x is NaN."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return lane_vector(lane_vector, lane_vector), codegen
+
+
+@lane_function
+def root(typingctx: Any, x: Any) -> Any:
+    """√x."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        function = ir.FunctionType(_VECTOR, [_VECTOR])
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.sqrt.v{LANES}f32"), [args[0]])
+
+    return lane_vector(lane_vector), codegen
+
+
+@lane_function
 def power_of_two(typingctx: Any, shifted: Any) -> Any:
     """2**n for ``shifted`` = n + 1.5·2²³, n a whole number in [-126, 127]: the low bits of such a float32 are n itself."""
 

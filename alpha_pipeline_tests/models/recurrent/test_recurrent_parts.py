@@ -18,6 +18,8 @@ from alpha_pipeline.errors import InvalidSpec
 from alpha_pipeline.models.recurrent import GRU, active_backend, backend, threads
 
 has_numba = active_backend("cpu") == "fused"
+if has_numba:
+    from alpha_pipeline.models.recurrent.fused import fused_gru
 fused_only = pytest.mark.skipif(not has_numba, reason="numba, the optional extra 'fast', is not installed")
 
 
@@ -56,8 +58,6 @@ class TestProperties:
         slow_gradients = [p.grad.clone() for p in gru.parameters() if p.grad is not None]
         assert active_backend("cpu") == "reference"
         if has_numba:
-            from alpha_pipeline.models.recurrent.fused import fused_gru
-
             gru.zero_grad()
             fast = fused_gru(x, *gru.parameters(), lengths_N=None, all_steps=False).t()
             fast.sum().backward()
