@@ -1,8 +1,8 @@
 """RISKCONTROL: a composite of day, week and minute networks, why its enhanced portfolios fell in 2024Q1, and what limits would have helped.
 
 Source: the report's figures 9 and 10 (model and settings), 16 to 36 (studies). Where it is silent or the graph differs *(ours)*: the three branches
-are GRUs with MULTIFREQ's settings (the report points there; its minute factors come from another report), three seeds; the rebalance is on the
-last session of each week, not every fifth session: partitions are weeks, so a week with a holiday has fewer than five sessions between trades.
+are GRUs with MULTIFREQ's settings (the report points there; its minute factors come from another report), three seeds. Portfolios are rebalanced
+every fifth session, counted from the market's first.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def enhanced(name: str, signal_name: str, benchmark: str, *, floor: float = 0.8,
         FullyInvested(), LongOnly(), MaxDeviation(0.01), *((ConstituentFloor(floor),) if floor else ()), IndustryBound(0.02),
         StyleBound("size", 0.3), *further, TurnoverLimit(0.2, sided="one"),
     )
-    return PortfolioSpec(name, signal_name, EnhancedIndexSpec(benchmark, constraints), COST, "redistribute", attribution=attribution)
+    return PortfolioSpec(name, signal_name, EnhancedIndexSpec(benchmark, constraints), COST, "redistribute", attribution=attribution,
+                         every_n_sessions=5)
 
 
 def constraint_variants(base: str, signal_name: str, benchmark: str) -> tuple[PortfolioSpec, ...]:
