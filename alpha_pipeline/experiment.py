@@ -16,7 +16,7 @@ from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.backtest.execution import UNFILLED
 from alpha_pipeline.backtest.share_orders import ShareRules
 from alpha_pipeline.combination.spec import CombinationSpec
-from alpha_pipeline.digest import canonical, digest
+from alpha_pipeline.digest import digest
 from alpha_pipeline.errors import InvalidSpec, sentence, unknown_name
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.features.labels import ForwardReturn
@@ -71,10 +71,7 @@ class ModelSpec:
     def training_digest(self) -> str:
         """Hash of all that training depends on; two experiments with the same model share its checkpoints."""
         tensors = [TENSORS[name] for name in self.tensors]
-        walk = canonical(self.walk)
-        if self.walk.anchors == CALENDAR_HALVES:  # as before the setting existed: old checkpoints stay valid
-            del walk["anchors"]
-        return digest([self.network, self.settings, tensors, self.label, self.universe, walk, self.training, self.seeds,
+        return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
                        self.label_shuffle_seed, self.exposures, *([self.label_neutral] if self.label_neutral else [])])
 
     def panels(self) -> tuple[str, ...]:
