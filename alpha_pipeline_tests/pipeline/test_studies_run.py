@@ -16,11 +16,11 @@ START, END = "2023-07-03", "2023-08-31"
 SETTINGS = {
     "factor_profile": (("signal", "tiny"),),
     "top_layers": (("signal", "tiny"), ("others", "linear_blend"), ("n_layers", 3), ("every", 5), ("stretch", "2023-08-01/2023-08-18")),
-    "constraint_sweep": (("base", "tiny_csi500"), ("also", "tiny_risk"), ("stretch", "2023-08-01/2023-08-18")),
-    "return_sources": (("portfolio", "tiny_csi500"), ("stages", "2023-08-01")),
-    "style_timing": (("portfolios", "tiny_risk,tiny_csi500"), ("labels", "risk,plain")),
+    "constraint_sweep": (("base", "tiny_csi500_t60"), ("also", "tiny_risk"), ("stretch", "2023-08-01/2023-08-18")),
+    "return_sources": (("portfolio", "tiny_csi500_t60"), ("stages", "2023-08-01")),
+    "style_timing": (("portfolios", "tiny_risk,tiny_csi500_t60"), ("labels", "risk,plain")),
     "weekly_factors": (("since", "2023-07-15"),),
-    "yearly_enhancement": (("portfolios", "tiny_csi500"), ("labels", "1/own")),
+    "yearly_enhancement": (("portfolios", "tiny_csi500_t60"), ("labels", "1/own")),
     "deep_weight": (("combinations", "tiny_premium"),),
 }
 
@@ -37,10 +37,10 @@ class TestExamples:
 
     def test_sweep_is_the_backtests_own_numbers(self, ci_run):
         sweep = run(ci_run, "constraint_sweep")["sweep"].set_index("portfolio")
-        summary = ci_run.work.store.bundle("portfolios/tiny_csi500/backtest").meta["summary"]
-        assert sweep.loc["tiny_csi500", "annual_excess"] == pytest.approx(summary["annualized_excess_return"])
-        assert sweep.loc["tiny_csi500", "constituent_share"] >= 0.6 - 1e-9  # its floor
-        assert sweep.loc["tiny_csi500", "smallest_10"] <= sweep.loc["tiny_csi500", "smallest_30"]
+        summary = ci_run.work.store.bundle("portfolios/tiny_csi500_t60/backtest").meta["summary"]
+        assert sweep.loc["tiny_csi500_t60", "annual_excess"] == pytest.approx(summary["annualized_excess_return"])
+        assert sweep.loc["tiny_csi500_t60", "constituent_share"] >= 0.6 - 1e-9  # its floor
+        assert sweep.loc["tiny_csi500_t60", "smallest_10"] <= sweep.loc["tiny_csi500_t60", "smallest_30"]
 
     def test_active_size_keeps_within_the_portfolios_limit(self, ci_run):
         timing = run(ci_run, "style_timing")["timing"]
@@ -64,7 +64,7 @@ class TestErrors:
 
     def test_nothing_stored(self, ci_run):
         with pytest.raises(MissingData, match="no rebalance in the range"):
-            rebalances_of(ci_run.work, ci_run.work.panels, "tiny_csi500", "2030-01-01", "2030-12-31")
+            rebalances_of(ci_run.work, ci_run.work.panels, "tiny_csi500_t60", "2030-01-01", "2030-12-31")
         with pytest.raises(MissingData, match="has no factor in the range"):
             run(ci_run, "factor_profile", "2030-01-01", "2030-12-31")
         with pytest.raises(MissingData, match="no exposures on 2023-01-02"):

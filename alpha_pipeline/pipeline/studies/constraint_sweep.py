@@ -51,7 +51,8 @@ def run(work: Workspace, experiment: ExperimentSpec, study: StudySpec, start: st
     base = setting(study, "base")
     chosen = variants_of(experiment, base)
     for other in names_in(study, "also"):
-        chosen |= dict([next(iter(variants_of(experiment, other).items()))])
+        own = next(iter(variants_of(experiment, other)))
+        chosen[own if own not in chosen else other] = other
     rows, navs, over_time = [], {}, {}
     for variant, portfolio in chosen.items():
         daily = read_backtest(work, portfolio)[1]["daily"]

@@ -56,7 +56,9 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
     """Correlations by portfolio and style, the size outliers by date, scatter and active size over time of the first portfolio."""
     timing = frames["timing"]
     labels = list(dict.fromkeys(timing["portfolio"]))
-    summaries = {key: timing_summary(group) for key, group in timing.groupby(["portfolio", "style"], sort=False)}
+    # a style without history has no rebalance, and its row says so
+    summaries = {(label, style): timing_summary(timing[(timing["portfolio"] == label) & (timing["style"] == style)])
+                 for label in labels for style in STYLES}
     table = pd.DataFrame([{"signal": label, **{style: summaries[label, style]["correlation"] for style in STYLES}} for label in labels])
     first = timing[timing["portfolio"] == labels[0]]
     size = first[first["style"] == "size"]
