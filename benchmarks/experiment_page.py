@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +19,11 @@ from alpha_pipeline.experiments.select import for_source
 from alpha_pipeline.markets import load_market
 from alpha_pipeline.pipeline.reports import load_report_inputs
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.reporting.exhibits import TableExhibit, study_blocks
 from alpha_pipeline.reporting.inputs import ReportInputs
-from alpha_pipeline.reporting.tables import number, percent, rank_ic_interval
+from alpha_pipeline.reporting.tables import ReportTable, number, percent, rank_ic_interval
+
+MAX_ROWS = 30
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -137,11 +141,62 @@ Data hash `{facts.get('data_hash')}`, code {facts.get('code_version')}, seeds {f
 """
 
 
+def results_section(work: Workspace, spec: ExperimentSpec, inputs: ReportInputs, picture: str, command: str, note: str) -> str:
+    """What came out of a run, for the page of its system: scores, portfolios and the tables of its studies that fit on a page."""
+    described = work.source.describe()
+    kind = "SIMULATED market" if described.is_simulated else "Real data"
+    columns = ("universe", "score", "RankIC", "95 % interval (Newey–West)", "ICIR", "IC > 0", "TOP excess a year", "TOP IR",
+               "TOP turnover two-sided", "test dates", "names")
+    portfolios = table(("portfolio", "return", "index", "excess", "TE", "IR", "excess max drawdown", "monthly wins", "turnover two-sided",
+                        "published excess", "published IR"), portfolio_rows(inputs))
+    facts = inputs.provenance
+    parts = [
+        f"`{command}` — {note}", f"**{kind}**: {described.summary} Tests {facts.get('first_date')} … {facts.get('last_date')}; data hash "
+        f"`{facts.get('data_hash')}`, seeds {facts.get('seeds')}. Nothing is tuned to the published figures or to these.",
+        f"![cumulative RankIC and excess NAV]({picture})", "### Scores", table(columns, factor_rows(inputs)), "### Portfolios, after costs",
+        portfolios if inputs.portfolios else "None.", *study_tables(inputs),
+    ]
+    return "\n\n".join(parts)
+
+
+def study_tables(inputs: ReportInputs) -> list[str]:
+    """The studies' tables with their conventions; those longer than a page are named and left to the report."""
+    parts: list[str] = []
+    for section in inputs.studies:
+        tables = [e for e in section.exhibits if isinstance(e, TableExhibit) and not e.is_empty]
+        parts += [f"### {section.title}"] if tables else []
+        for exhibit in tables:
+            n_published = 0 if exhibit.published is None else len(exhibit.published)
+            if len(exhibit.frame) + n_published > MAX_ROWS:
+                parts.append(f"**{exhibit.title}**: {len(exhibit.frame)} rows, in the report.")
+                continue
+            printed = next(b for b in study_blocks(replace(section, exhibits=(exhibit,))) if isinstance(b, ReportTable)).to_frame()
+            rows = [[str(cell).replace("|", "\\|") for cell in row] for row in printed.itertuples(index=False)]
+            parts += [f"**{exhibit.title}{f' ({exhibit.figure})' if exhibit.figure else ''}.** {exhibit.conventions}",
+                      table([str(c) for c in printed.columns], rows)]
+    return parts
+
+
+def put_between_markers(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the markers of ``name`` in a page; without markers it is appended under a heading."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    page_text = path.read_text()
+    block = f"{begin}\n{text}\n{end}"
+    if begin in page_text:
+        head, rest = page_text.split(begin, 1)
+        page_text = head + block + rest.split(end, 1)[1]
+    else:
+        page_text = f"{page_text.rstrip()}\n\n## What came out: {name}\n\n{block}\n"
+    path.write_text(page_text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment")
     parser.add_argument("--market", required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--into", action="store_true", help="put the results into the page of the system that is there, between markers")
+    parser.add_argument("--note", default="", help="time, memory and machine of the run, for --into")
     options = parser.parse_args()
     work = Workspace(load_market(options.market))
     spec = for_source(experiment(options.experiment), work.source.describe())
@@ -149,7 +204,11 @@ def main() -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw(work, options.experiment).savefig(picture, dpi=90)
     command = f"alpha-pipeline run {options.experiment} --market {options.market}"
-    options.output.write_text(page(work, spec, load_report_inputs(work, spec), f"../images/{picture.name}", command))
+    inputs, shown = load_report_inputs(work, spec), f"../images/{picture.name}"
+    if options.into:
+        put_between_markers(options.output, options.experiment, results_section(work, spec, inputs, shown, command, options.note))
+    else:
+        options.output.write_text(page(work, spec, inputs, shown, command))
     print(options.output, picture)
 
 
