@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alpha_pipeline.errors import unknown_name
 from alpha_pipeline.experiment import ExperimentSpec
-from alpha_pipeline.experiments import alphanet, attention, demo, multifreq, multimodel, riskcontrol, small
+from alpha_pipeline.experiments import alphanet, attention, demo, multifreq, multimodel, recent, riskcontrol, small
 
 _ALL: tuple[ExperimentSpec, ...] = (
     demo.DEMO, multifreq.MULTIFREQ, multifreq.MULTIFREQ_DAILY, multifreq.MULTIFREQ_RECENT, alphanet.ALPHANET, multimodel.MULTIMODEL,
     riskcontrol.RISKCONTROL, attention.ATTENTION, small.MULTIFREQ_SMALL, small.ALPHANET_SMALL, small.MULTIMODEL_SMALL, small.RISKCONTROL_SMALL,
-    small.ATTENTION_SMALL,
+    small.ATTENTION_SMALL, recent.ALPHANET_RECENT, recent.MULTIMODEL_RECENT, recent.RISKCONTROL_RECENT, recent.ATTENTION_RECENT,
 )
 EXPERIMENTS: dict[str, ExperimentSpec] = {spec.name: spec.validate() for spec in _ALL}
 assert len(EXPERIMENTS) == len(_ALL), "two experiments have the same name"

@@ -7,8 +7,9 @@ many names a best-names portfolio holds. What is learned, how it is tested and w
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from alpha_pipeline.combination.spec import CombinationSpec
 from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec
@@ -19,7 +20,6 @@ from alpha_pipeline.experiments.multimodel import MULTIMODEL
 from alpha_pipeline.experiments.riskcontrol import RISKCONTROL
 from alpha_pipeline.portfolio.top_n import TopNSpec
 
-SUFFIX = "_small"
 N_STOCKS = 300
 """Names of the market ``small``."""
 FULL_STOCKS = 4000
@@ -40,10 +40,12 @@ class Scale:
     sample_every: int | None = None
     window_months: int | None = None
     n_stocks: int = N_STOCKS
+    suffix: str = "_small"
+    where: str = "At the size of the simulated market 'small'"
 
 
 def scaled(spec: ExperimentSpec, scale: Scale) -> ExperimentSpec:
-    """The experiment at another scale, every part renamed with ``_small``.
+    """The experiment at another scale, every part renamed with the scale's suffix.
 
     >>> small = scaled(MULTIMODEL, Scale(dt.date(2023, 7, 3), dt.date(2024, 6, 28), dt.date(2021, 1, 1), n_runs=2, max_epochs=5, patience=2))
     >>> small.name, small.models[0].seeds, small.portfolios[0].name, small.portfolios[0].optimizer.n_names
@@ -51,48 +53,53 @@ def scaled(spec: ExperimentSpec, scale: Scale) -> ExperimentSpec:
     """
     named = {m.name for m in spec.models} | {c.name for c in spec.combinations} | {s.name for s in spec.all_signals()}
     named |= {p.name for p in spec.all_portfolios()}
+    rename = partial(_renamed, named=named, suffix=scale.suffix)
     return replace(
-        spec, name=f"{spec.name}{SUFFIX}", title=f"{spec.title}, small", start=scale.start, end=scale.end,
-        description=f"{spec.description} At the size of the simulated market 'small': {scale.n_runs} trainings a model, {scale.max_epochs} epochs.",
+        spec, name=f"{spec.name}{scale.suffix}", title=f"{spec.title}, {scale.suffix.removeprefix('_')}", start=scale.start, end=scale.end,
+        description=f"{spec.description} {scale.where}: {scale.n_runs} trainings a model, {scale.max_epochs} epochs.",
         models=tuple(_model(model, scale) for model in spec.models),
-        combinations=tuple(_combination(combination, scale, named) for combination in spec.combinations),
-        signals=tuple(_signal(signal, named) for signal in spec.signals), comparisons=tuple(_signal(signal, named) for signal in spec.comparisons),
-        portfolios=tuple(_portfolio(portfolio, scale, named) for portfolio in spec.portfolios),
-        variants=tuple(_portfolio(portfolio, scale, named) for portfolio in spec.variants),
-        studies=tuple(_study(study, named) for study in spec.studies),
+        combinations=tuple(_combination(combination, scale, rename) for combination in spec.combinations),
+        signals=tuple(_signal(signal, scale, rename) for signal in spec.signals),
+        comparisons=tuple(_signal(signal, scale, rename) for signal in spec.comparisons),
+        portfolios=tuple(_portfolio(portfolio, scale, rename) for portfolio in spec.portfolios),
+        variants=tuple(_portfolio(portfolio, scale, rename) for portfolio in spec.variants),
+        studies=tuple(_study(study, rename) for study in spec.studies),
     ).validate()
 
 
-def _renamed(text: str, named: Iterable[str]) -> str:
+Renaming = Callable[[str], str]
+
+
+def _renamed(text: str, named: Iterable[str], suffix: str) -> str:
     """A name, or a list of names with commas, of parts of the experiment; any other text stays."""
-    return ",".join(f"{name}{SUFFIX}" if name in named else name for name in text.split(","))
+    return ",".join(f"{name}{suffix}" if name in named else name for name in text.split(","))
 
 
 def _model(model: ModelSpec, scale: Scale) -> ModelSpec:
     walk = replace(model.walk, train_start=scale.train_start, sample_every=scale.sample_every or model.walk.sample_every)
     training = replace(model.training, max_epochs=scale.max_epochs, patience=scale.patience)
-    return replace(model, name=f"{model.name}{SUFFIX}", walk=walk, training=training, seeds=model.seeds[: scale.n_runs])
+    return replace(model, name=f"{model.name}{scale.suffix}", walk=walk, training=training, seeds=model.seeds[: scale.n_runs])
 
 
-def _combination(combination: CombinationSpec, scale: Scale, named: set[str]) -> CombinationSpec:
+def _combination(combination: CombinationSpec, scale: Scale, rename: Renaming) -> CombinationSpec:
     months = scale.window_months or combination.window_months
-    return replace(combination, name=f"{combination.name}{SUFFIX}", inputs=tuple(_renamed(name, named) for name in combination.inputs),
+    return replace(combination, name=f"{combination.name}{scale.suffix}", inputs=tuple(rename(name) for name in combination.inputs),
                    runs=combination.runs[: scale.n_runs], window_months=months, min_months=min(combination.min_months, months))
 
 
-def _signal(signal: SignalSpec, named: set[str]) -> SignalSpec:
-    return replace(signal, name=f"{signal.name}{SUFFIX}", model=_renamed(signal.model, named), combination=_renamed(signal.combination, named))
+def _signal(signal: SignalSpec, scale: Scale, rename: Renaming) -> SignalSpec:
+    return replace(signal, name=f"{signal.name}{scale.suffix}", model=rename(signal.model), combination=rename(signal.combination))
 
 
-def _portfolio(portfolio: PortfolioSpec, scale: Scale, named: set[str]) -> PortfolioSpec:
+def _portfolio(portfolio: PortfolioSpec, scale: Scale, rename: Renaming) -> PortfolioSpec:
     optimizer = portfolio.optimizer
     if isinstance(optimizer, TopNSpec):
         optimizer = replace(optimizer, n_names=max(1, round(optimizer.n_names * scale.n_stocks / FULL_STOCKS)))
-    return replace(portfolio, name=f"{portfolio.name}{SUFFIX}", signal=_renamed(portfolio.signal, named), optimizer=optimizer)
+    return replace(portfolio, name=f"{portfolio.name}{scale.suffix}", signal=rename(portfolio.signal), optimizer=optimizer)
 
 
-def _study(study: StudySpec, named: set[str]) -> StudySpec:
-    settings = tuple((_renamed(name, named), _renamed(value, named) if isinstance(value, str) else value) for name, value in study.settings)
+def _study(study: StudySpec, rename: Renaming) -> StudySpec:
+    settings = tuple((rename(name), rename(value) if isinstance(value, str) else value) for name, value in study.settings)
     return replace(study, settings=settings)
 
 

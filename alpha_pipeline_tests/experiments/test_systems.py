@@ -15,7 +15,7 @@ from alpha_pipeline.experiments.multifreq import MULTIFREQ
 from alpha_pipeline.experiments.multimodel import COMBINATIONS, MODELS, MULTIMODEL, PORTFOLIOS
 from alpha_pipeline.experiments.published_alphanet import ALPHANET_PUBLISHED
 from alpha_pipeline.experiments.published_multimodel import MULTIMODEL_PUBLISHED
-from alpha_pipeline.experiments.small import ALPHANET_SMALL, MULTIFREQ_SMALL, MULTIMODEL_SMALL, SUFFIX, Scale, scaled
+from alpha_pipeline.experiments.small import ALPHANET_SMALL, MULTIFREQ_SMALL, MULTIMODEL_SMALL, Scale, scaled
 from alpha_pipeline.markets import load_market, open_source
 from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.studies import STUDIES
@@ -32,7 +32,7 @@ REFERENCES = {"model", "combination", "signal", "inputs", "settings"}  # names o
 
 def settings(spec: ExperimentSpec) -> dict[str, str]:
     """Dotted names without the suffix → values."""
-    return {name.replace(SUFFIX, ""): value for name, value in spec.describe()}
+    return {name.replace("_small", ""): value for name, value in spec.describe()}
 
 
 class TestExamples:
@@ -78,7 +78,7 @@ class TestProperties:
         for name, value in after.items():
             field = re.sub(r"^(\w+\[[^\]]*\]\.)?", "", name)
             if value != before[name]:
-                allowed = field in SCALE or field.split(".")[-1] in REFERENCES and value.replace(SUFFIX, "") == before[name]
+                allowed = field in SCALE or field.split(".")[-1] in REFERENCES and value.replace("_small", "") == before[name]
                 assert allowed, f"{name}: {before[name]} → {value}"
 
     def test_another_scale_changes_nothing_of_the_first(self):
