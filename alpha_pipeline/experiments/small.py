@@ -106,7 +106,7 @@ def _study(study: StudySpec, rename: Renaming) -> StudySpec:
 _START, _END, _TRAIN_START = dt.date(2023, 7, 3), dt.date(2024, 6, 28), dt.date(2021, 1, 1)
 
 MULTIFREQ_SMALL = scaled(MULTIFREQ, Scale(_START, _END, _TRAIN_START, n_runs=3, max_epochs=12, patience=4))
-ALPHANET_SMALL = scaled(ALPHANET, Scale(dt.date(2023, 7, 31), _END, _TRAIN_START, n_runs=3, max_epochs=20, patience=5))
+ALPHANET_SMALL = scaled(ALPHANET, Scale(dt.date(2023, 7, 31), _END, _TRAIN_START, n_runs=2, max_epochs=10, patience=4))
 MULTIMODEL_SMALL = scaled(MULTIMODEL, Scale(_START, _END, _TRAIN_START, n_runs=2, max_epochs=5, patience=2, sample_every=10, window_months=6))
 
 CRASH = "2023-12-18/2024-01-10"
