@@ -23,7 +23,7 @@ demo: $(READY)  ## simulated market -> training -> factor test -> portfolio -> b
 	$(BIN)/alpha-pipeline run demo --market demo
 
 test: $(READY)  ## all tests, asset checks on the embedded market included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## style, types, dependency direction
 	$(BIN)/ruff check .

@@ -55,7 +55,7 @@ from alpha_pipeline.pipeline.panels import extend_daily, extend_intraday, extend
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.progress import listening
 from alpha_pipeline.training.ensemble import ensemble_score
-from alpha_pipeline.training.periods import WalkForward, period_named
+from alpha_pipeline.training.periods import WalkForward, period_named, period_of
 from alpha_pipeline.training.predict import trained_networks
 from benchmarks.linear_factors import NAMES, blend, published_factors, standardized, trained_weights
 from benchmarks.recovery_tables import (
@@ -209,7 +209,7 @@ def daily_branch_scores(work: Workspace, model: ModelSpec, dates: Sequence[str],
     windows = Windows(tensor, panels.daily.values[start:stop], suspended, panels.daily.spec.fields)
     networks: dict[str, Any] = {}
     for at, key in enumerate(dates):
-        period = training.period_of(key).name
+        period = period_of(key).name
         if period not in networks:
             networks[period] = trained_networks(
                 training.network_config(model), training.load(work, model, period).weights, torch.device("cpu")
@@ -242,7 +242,7 @@ def fitted_and_equal_blends(
     for name in periods:
         plan = training.training_plan(work, model, name)
         weights[name] = trained_weights(standard, labels, np.sort(np.concatenate([plan.train_indices, plan.valid_indices])))
-        inside = np.array([training.period_of(key).name == name for key in dates])
+        inside = np.array([period_of(key).name == name for key in dates])
         out[FITTED][inside] = blend(standard[:, rows[inside]], weights[name])
     return out, pd.DataFrame(weights, index=list(NAMES)).T
 

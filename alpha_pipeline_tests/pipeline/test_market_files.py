@@ -165,7 +165,7 @@ class TestProperties:
 class TestErrors:
     def test_a_name_that_is_neither_market_nor_file(self):
         with pytest.raises(
-            UnknownName, match=r"unknown market 'dmeo' \(expected one of demo, ci, simulated, a path to a \.toml file\)\. Did you mean 'demo'"
+            UnknownName, match=r"unknown market 'dmeo' \(expected one of demo, ci, small, simulated, a path to a \.toml file\)\. Did you mean 'demo'"
         ):
             load_market("dmeo")
 

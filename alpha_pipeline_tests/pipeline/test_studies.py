@@ -48,7 +48,8 @@ class TestExamples:
     def test_section_of_the_report(self, work, monkeypatch):
         monkeypatch.setitem(studies.STUDIES, "counted", COUNTED)
         experiment = replace(TINY, studies=(SPEC,))
-        assert "Materialize 'studies/tiny/counted'" in load_report_inputs(work, experiment).studies[0].why_missing
+        (section,) = (s for s in load_report_inputs(work, experiment).studies if s.key == "study-counted")
+        assert "Materialize 'studies/tiny/counted'" in section.why_missing
         run_study(work, COUNTED, experiment, SPEC, "2023-08-01", "")
         page = render_report(load_report_inputs(work, experiment))
         assert page.index('id="layers"') < page.index('id="study-counted"') < page.index('id="correlation"')

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
-import pytest
 
 from alpha_pipeline.reporting.contents import Item, missing_items
 from alpha_pipeline.reporting.exhibits import StudySection, TableExhibit
+from alpha_pipeline.reporting.inputs import SECTIONS
 from alpha_pipeline_tests.reporting.synthetic import empty_inputs, full_inputs
 
 
@@ -17,10 +17,10 @@ def exhibit(key: str, n: int) -> TableExhibit:
 
 
 class TestMissingItems:
-    @pytest.mark.parametrize("where", ["factor_tests", "layers", "correlation", "training", "portfolios", "attribution", "rebalances"])
-    def test_sections(self, where):
-        assert missing_items(full_inputs(), [Item("it", where)]) == []
-        assert missing_items(empty_inputs(), [Item("it", where)]) == [f"it ({where})"]
+    def test_sections(self):
+        items = [Item("it", where) for where in SECTIONS]
+        assert missing_items(full_inputs(), items) == []
+        assert missing_items(empty_inputs(), items) == [f"it ({where})" for where in SECTIONS]
 
     def test_exhibits(self):
         inputs = replace(full_inputs(), studies=[StudySection("study-s", "S", "layers", (exhibit("a-1", 1), exhibit("a-2", 0), exhibit("b-1", 2)))])
