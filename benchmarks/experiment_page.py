@@ -160,9 +160,9 @@ def results_section(work: Workspace, spec: ExperimentSpec, inputs: ReportInputs,
 
 
 def study_tables(inputs: ReportInputs) -> list[str]:
-    """The studies' tables with their conventions; those longer than a page are named and left to the report."""
+    """Tables of the experiment's own studies with their conventions; those longer than a page are named and left to the report."""
     parts: list[str] = []
-    for section in inputs.studies:
+    for section in (s for s in inputs.studies if s.key.startswith("study-")):
         tables = [e for e in section.exhibits if isinstance(e, TableExhibit) and not e.is_empty]
         parts += [f"### {section.title}"] if tables else []
         for exhibit in tables:
