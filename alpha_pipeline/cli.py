@@ -97,17 +97,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _open(
-    options: argparse.Namespace, experiments: "Sequence[ExperimentSpec] | None" = None
+    options: argparse.Namespace, experiments: "Sequence[ExperimentSpec] | None" = None, with_spec: "ExperimentSpec | None" = None
 ) -> tuple["Workspace", "dg.Definitions", "dg.DagsterInstance"]:
-    """Workspace, graph (of all experiments, or these) and instance of the chosen market; the instance lives beside the market's data unless
-    $DAGSTER_HOME says otherwise."""
+    """Workspace, graph (of the market's experiments, or these; ``with_spec`` besides) and instance of the chosen market. The
+    instance lives beside the market's data unless $DAGSTER_HOME says otherwise."""
     home = _prepare_home(options.market)
     import dagster as dg
 
-    from alpha_pipeline.definitions import build_definitions
+    from alpha_pipeline.definitions import build_definitions, listed_experiments
     from alpha_pipeline.pipeline.workspace import Workspace
 
     config = load_market(options.market)
+    if with_spec is not None:
+        experiments = [spec for spec in listed_experiments(config) if spec.name != with_spec.name] + [with_spec]
     return Workspace(config), build_definitions(options.market, experiments), dg.DagsterInstance.from_config(str(home))
 
 
@@ -147,7 +149,7 @@ def _run(options: argparse.Namespace) -> int:
     from alpha_pipeline.experiments import experiment
 
     spec = experiment(options.experiment)
-    work, defs, instance = _open(options)
+    work, defs, instance = _open(options, with_spec=spec)
     from rich.console import Console
 
     from alpha_pipeline.assets import runner
@@ -228,7 +230,7 @@ def _sweep_constraints(options: argparse.Namespace) -> int:
     from alpha_pipeline.experiments import experiment
 
     spec = experiment(options.experiment)
-    work, defs, instance = _open(options)
+    work, defs, instance = _open(options, with_spec=spec)
     from rich.console import Console
     from rich.table import Table
 

@@ -19,22 +19,27 @@ from alpha_pipeline.assets.stored_checks import checks_job, stored_check_assets
 from alpha_pipeline.assets.studies import study_asset
 from alpha_pipeline.assets.training import model_assets
 from alpha_pipeline.experiment import ExperimentSpec
-from alpha_pipeline.experiments import EXPERIMENTS
+from alpha_pipeline.experiments import EXPERIMENTS, experiment
 from alpha_pipeline.experiments.select import characteristic_panels, shared_parts
-from alpha_pipeline.markets import DEFAULT_MARKET, MARKET_VARIABLE, load_market, open_source
+from alpha_pipeline.markets import DEFAULT_MARKET, MARKET_VARIABLE, MarketConfig, load_market, open_source
 from alpha_pipeline.pipeline.combinations.plan import resolved
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.resources.compute import ComputeResource
 from alpha_pipeline.resources.market import MarketResource
 
 
+def listed_experiments(market: MarketConfig) -> tuple[ExperimentSpec, ...]:
+    """The experiments that a market's graph holds; raises :class:`UnknownName` for one that does not exist."""
+    return tuple(experiment(name) for name in market.experiments) or tuple(EXPERIMENTS.values())
+
+
 def build_definitions(market: str, experiments: Sequence[ExperimentSpec] | None = None, resource: MarketResource | None = None) -> dg.Definitions:
-    """The graph of one market: its tables, and every experiment that the market can carry."""
+    """The graph of one market: its tables, and of ``experiments`` (by default those the market lists, or else all) what the market can carry."""
     config = load_market(market)
     source = open_source(config)
     described = source.describe()
     axes = market_axes(config, source.calendar)
-    parts = shared_parts(tuple(EXPERIMENTS.values()) if experiments is None else tuple(experiments), described)
+    parts = shared_parts(listed_experiments(config) if experiments is None else tuple(experiments), described)
     tables = tuple(t for t in ORDER if t in described.tables)
     characteristics = characteristic_panels(parts.experiments, described)
     combinations = resolved(parts.combinations, parts.models)

@@ -53,6 +53,7 @@ class SimulatedSettings:
 class MarketConfig:
     """One market. ``file`` is the TOML it came from (empty for built-in ones); ``checks`` lowers the severity of named checks.
 
+    ``experiments``: whose assets the market's graph holds, and so its jobs and schedules; empty for every one that the market can carry.
     ``column_map``, ``without``: for a file that cuts another one's column map to a range of dates and leaves tables out.
     """
 
@@ -66,6 +67,7 @@ class MarketConfig:
     description: str = ""
     column_map: str = ""
     without: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Hash of everything that decides the data (the text of the file included)."""
@@ -77,11 +79,12 @@ MARKETS: dict[str, MarketConfig] = {
     market.name: market
     for market in (
         MarketConfig("demo", "simulated", dt.date(2022, 7, 1), dt.date(2024, 6, 28), SimulatedSettings(300, 7),
-                     description="300 simulated stocks, two years, 15-minute bars: what `make demo` runs on"),
+                     description="300 simulated stocks, two years, 15-minute bars: what `make demo` runs on", experiments=("demo",)),
         MarketConfig("ci", "simulated", dt.date(2023, 1, 3), dt.date(2023, 9, 28), SimulatedSettings(60, 11),
                      description="60 simulated stocks, nine months: the market of the tests"),
         MarketConfig("small", "simulated", dt.date(2021, 1, 4), dt.date(2024, 6, 28), SimulatedSettings(300, 7, bar_minutes=5),
-                     description="300 simulated stocks, three and a half years, 5-minute bars: what the small forms of the five systems run on"),
+                     description="300 simulated stocks, three and a half years, 5-minute bars: what the small forms of the five systems run on",
+                     experiments=("alphanet_small", "multifreq_small", "multimodel_small", "riskcontrol_small", "attention_small")),
         MarketConfig("simulated", "simulated", dt.date(2019, 1, 2), dt.date(2023, 12, 29), SimulatedSettings(800, 7),
                      description="800 simulated stocks, five years, regime switch in spring 2023: research on planted alpha"),
     )
@@ -114,10 +117,11 @@ def _from_toml(raw: dict[str, Any], path: Path) -> MarketConfig:
     is_column_map = source == "files" and "map" not in raw
     if not is_column_map:  # every other key of a column map belongs to it, and is checked when it is read
         own = ("map", "without") if source == "files" else ("simulated",)
-        _refuse_unknown(f"field in {path.name}", raw, ["name", "source", "start", "end", "description", "checks", *own])
+        _refuse_unknown(f"field in {path.name}", raw, ["name", "source", "start", "end", "description", "checks", "experiments", *own])
     market = MarketConfig(
         _folder_name(raw["name"], path), source, _day(raw, "start", path), _day(raw, "end", path), file=str(path),
         description=str(raw.get("description", raw.get("summary", ""))), checks=_checks(raw, path),
+        experiments=tuple(str(name) for name in raw.get("experiments", [])),
     )
     if market.start > market.end:
         raise InvalidSpec(sentence("start is after end", where=str(path), got=f"{market.start} … {market.end}"))

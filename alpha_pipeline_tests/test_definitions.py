@@ -8,17 +8,20 @@ When assets, dependencies or partitions change on purpose, rewrite the snapshot 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from alpha_pipeline.assets.risk import RISK_ASSETS
-from alpha_pipeline.definitions import build_definitions
+from alpha_pipeline.definitions import build_definitions, listed_experiments
+from alpha_pipeline.errors import UnknownName
 from alpha_pipeline.experiment import ExperimentSpec
 from alpha_pipeline.experiments import EXPERIMENTS
 from alpha_pipeline.experiments.demo import DEMO
 from alpha_pipeline.market.schema import TABLES
+from alpha_pipeline.markets import MARKETS
 from alpha_pipeline_tests.conftest import TINY
 from alpha_pipeline_tests.helpers_process import facts_of_another_process
 
@@ -59,17 +62,27 @@ def snapshot(graph: dg.AssetGraph) -> dict[str, dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def graph() -> dg.AssetGraph:
-    return graph_of("demo")
+    return graph_of("demo", list(EXPERIMENTS.values()))
 
 
 class TestLoads:
     def test_small_market_has_the_same_graph(self, graph):
         assert snapshot(graph_of("ci")) == snapshot(graph)
 
+    def test_a_market_that_lists_experiments_holds_these_alone(self):
+        keys = {key.to_user_string() for key in graph_of("demo").get_all_asset_keys()}
+        assert {key for key in keys if key.startswith("reports/")} == {"reports/demo", "reports/index"}
+        kinds = ("training_set", "checkpoint", "scores")
+        assert {key for key in keys if key.startswith("models/")} == {f"models/demo_incremental/{kind}" for kind in kinds}
+
+    def test_an_unknown_listed_experiment_is_named(self):
+        with pytest.raises(UnknownName, match="unknown experiment 'demoo'"):
+            listed_experiments(replace(MARKETS["demo"], experiments=("demoo",)))
+
     @pytest.mark.parametrize(("market", "absent"), [("demo", {"attention", "attention_small"}), ("small", set())])
     def test_every_experiment_is_in_it(self, market, absent):
         """ATTENTION needs bars that make ten minutes; those of the demo have fifteen."""
-        keys = {key.to_user_string() for key in graph_of(market).get_all_asset_keys()}
+        keys = {key.to_user_string() for key in graph_of(market, list(EXPERIMENTS.values())).get_all_asset_keys()}
         assert not {f"reports/{name}" for name in absent} & keys
         for spec in [spec for name, spec in EXPERIMENTS.items() if name not in absent]:
             assert f"reports/{spec.name}" in keys
@@ -92,8 +105,8 @@ class TestLoads:
         assert "dagster" in facts["modules"]
         assert "torch" not in facts["modules"]
 
-    def test_the_default_market_is_the_demo(self, graph):
-        assert facts_of_another_process()["n_assets"] == len(graph.get_all_asset_keys())
+    def test_the_default_market_is_the_demo(self):
+        assert facts_of_another_process()["n_assets"] == len(graph_of("demo").get_all_asset_keys())
 
 
 class TestSnapshot:
@@ -157,5 +170,5 @@ class TestEveryAsset:
 
 
 if __name__ == "__main__":
-    SNAPSHOT.write_text(json.dumps(snapshot(graph_of("demo")), indent=1, ensure_ascii=False) + "\n")
+    SNAPSHOT.write_text(json.dumps(snapshot(graph_of("demo", list(EXPERIMENTS.values()))), indent=1, ensure_ascii=False) + "\n")
     print(SNAPSHOT)
