@@ -173,7 +173,7 @@ def study_tables(inputs: ReportInputs) -> list[str]:
             printed = next(b for b in study_blocks(replace(section, exhibits=(exhibit,))) if isinstance(b, ReportTable)).to_frame()
             rows = [[str(cell).replace("|", "\\|") for cell in row] for row in printed.itertuples(index=False)]
             parts += [f"**{exhibit.title}{f' ({exhibit.figure})' if exhibit.figure else ''}.** {exhibit.conventions}",
-                      table([str(c) for c in printed.columns], rows)]
+                      table([str(c).replace("|", "\\|") for c in printed.columns], rows)]
     return parts
 
 
