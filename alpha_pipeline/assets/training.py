@@ -67,7 +67,7 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
             period = period_name(context.partition_key)
             device = compute.torch_device()
             done, trained = steps.train(market.workspace(), spec, period, device, _observer(context), compute.members)
-            metadata = _checkpoint_metadata(done, period, device, trained)
+            metadata = _checkpoint_metadata(done, period, device, trained, spec.training.loss == "negative_ic")
             yield dg.MaterializeResult(data_version=dg.DataVersion(done.checkpoint_hash), metadata=metadata)
             passed, sentence = steps.training_data_unchanged(market.workspace(), spec, period)
             yield dg.AssetCheckResult(check_name="training_data_unchanged", asset_key=context.asset_key, passed=passed, description=sentence,
@@ -100,7 +100,7 @@ def _observer(context: dg.AssetExecutionContext) -> Any:
     return on_epoch
 
 
-def _checkpoint_metadata(checkpoint: Any, period: str, device: str, trained: bool) -> dict[str, Any]:
+def _checkpoint_metadata(checkpoint: Any, period: str, device: str, trained: bool, is_negative_ic: bool) -> dict[str, Any]:
     from alpha_pipeline.reporting.images import thumbnail_markdown
     from alpha_pipeline.reporting.plots import training_plot
 
@@ -112,7 +112,8 @@ def _checkpoint_metadata(checkpoint: Any, period: str, device: str, trained: boo
         "period": period, "device": device, "trained now": trained, "checkpoint hash": checkpoint.checkpoint_hash, "best": best,
         "seconds": float(history["seconds"].sum()), "samples": sum(manifest.n_samples.values()),
         "training": " … ".join(manifest.train_range), "validation": " … ".join(manifest.valid_range),
-        "training curve": dg.MetadataValue.md(thumbnail_markdown(training_plot(curve), alt=f"training curve, seed {manifest.seeds[0]}")),
+        "training curve": dg.MetadataValue.md(thumbnail_markdown(training_plot(curve, loss_is_negative_ic=is_negative_ic),
+                                                                 alt=f"training curve, seed {manifest.seeds[0]}")),
     }
 
 

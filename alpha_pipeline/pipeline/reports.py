@@ -11,7 +11,7 @@ from alpha_pipeline import __version__
 from alpha_pipeline.backtest.metrics import annualized_return, annualized_volatility, max_drawdown, ratio
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData
-from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec
+from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec
 from alpha_pipeline.experiments.contents import CONTENTS
 from alpha_pipeline.experiments.published_alphanet import ALPHANET_PUBLISHED
 from alpha_pipeline.experiments.published_attention import ATTENTION_PUBLISHED
@@ -124,7 +124,8 @@ def load_report_inputs(work: Workspace, spec: ExperimentSpec, *, is_brief: bool 
         experiment=spec.name, title=spec.title, system=spec.system, description=spec.description, provenance=_provenance(work, spec, dates),
         conventions=conventions, factor_tests=tests, comparisons=comparisons, correlation=None if is_brief else _correlation(work, spec, dates),
         training={} if is_brief else _training(work, spec), portfolios=portfolios, attributions=attributions, published=published, labels=labels,
-        headline=next(iter(tests), None), missing_sections=missing,
+        headline=next(iter(tests), None), missing_sections=missing, layer_cost=spec.test.cost_one_way,
+        other_losses=frozenset(_shown(spec, m) for m in spec.models if m.training.loss != "negative_ic"),
         studies=[] if is_brief else [
             *_robustness(work, portfolios), *_newest_changes(work, spec),
             *(study_section(work, study_kind(study.kind), spec, study, published) for study in spec.studies)],
@@ -179,10 +180,15 @@ def _correlation(work: Workspace, spec: ExperimentSpec, dates: list[str]) -> pd.
     return score_correlation(scores)
 
 
+def _shown(spec: ExperimentSpec, model: ModelSpec) -> str:
+    """The name a model has on the page: that of its signal."""
+    return next((s.published or s.name for s in spec.signals if s.model == model.name), model.name)
+
+
 def _training(work: Workspace, spec: ExperimentSpec) -> dict[tuple[str, str, int], pd.DataFrame]:
     curves: dict[tuple[str, str, int], pd.DataFrame] = {}
     for model in spec.models:
-        shown = next((s.published or s.name for s in spec.signals if s.model == model.name), model.name)
+        shown = _shown(spec, model)
         for period in work.store.keys(f"models/{model.name}/training_set"):
             try:
                 checkpoint = load(work, model, period)

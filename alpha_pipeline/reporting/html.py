@@ -70,7 +70,8 @@ def headlines(inputs: ReportInputs) -> list[Headline]:
         if said is not None:
             lines.append(f"published {percent(said.rank_ic_mean)}")
         cards.append(Headline("RankIC", percent(test.value("rank_ic_mean")), (who, *lines)))
-        lines = [f"IR {number(test.value('top_ir'))}, before costs"] + (
+        cost = f"after {percent(inputs.layer_cost)} one-way" if inputs.layer_cost else "before costs"
+        lines = [f"IR {number(test.value('top_ir'))}, {cost}"] + (
             [f"published {percent(said.top_annual_excess)}, IR {number(said.top_ir)}"] if said else []
         )
         cards.append(Headline("TOP layer, annual excess", percent(test.value("top_annual_excess")), (who, *lines)))

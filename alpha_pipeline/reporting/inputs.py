@@ -205,7 +205,8 @@ class ReportInputs:
     seconds]. ``attributions`` are keyed like ``portfolios``. ``labels`` gives display names of signals, universes and benchmarks
     where the published report has none. ``headline`` is the (universe, signal) shown first; without it, the first signal of the
     last universe in the order given. ``studies`` are sections of their own, each after the
-    section it names. Raises ``BadInput`` or ``UnknownName`` for a part that does not hold together.
+    section it names. ``other_losses`` are models whose loss is not −IC: their training line is no IC. ``layer_cost`` is the one-way cost that the
+    layers bear, a decimal. Raises ``BadInput`` or ``UnknownName`` for a part that does not hold together.
     """
 
     experiment: str
@@ -225,6 +226,8 @@ class ReportInputs:
     headline: tuple[str, str] | None = None
     missing_sections: Mapping[str, str] = field(default_factory=dict)
     studies: Sequence[StudySection] = ()
+    other_losses: frozenset[str] = frozenset()
+    layer_cost: float = 0.0
 
     def __post_init__(self) -> None:
         for key in ("market", "is_simulated"):

@@ -132,7 +132,7 @@ def _training(inputs: ReportInputs) -> list[Block]:
         if len(curve):
             pictures.append(
                 _picture(
-                    plots.training_plot(curve, plots.new_axes(5.4, 2.9)),
+                    plots.training_plot(curve, plots.new_axes(5.4, 2.9), loss_is_negative_ic=model not in inputs.other_losses),
                     f"training {model}",
                     inputs.label(model),
                     f"Newest period ({period}), seed {seed}. Dots: the epoch kept in each stage.",
