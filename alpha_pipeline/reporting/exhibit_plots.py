@@ -11,6 +11,8 @@ from matplotlib.ticker import PercentFormatter
 
 from alpha_pipeline.reporting import plots
 
+MAX_INSIDE = 4  # more series than this have their legend below the picture
+
 
 def lines_plot(frame: pd.DataFrame, title: str, *, percent: bool, x_label: str, y_label: str, filled: bool = False) -> Axes:
     """A line per column over the index, which holds dates or numbers; ``filled``: the space between line and zero is shaded."""
@@ -18,7 +20,7 @@ def lines_plot(frame: pd.DataFrame, title: str, *, percent: bool, x_label: str, 
     is_dates = isinstance(frame.index, pd.DatetimeIndex)
     for number, column in enumerate(frame.columns, start=1):
         color = plots.SERIES[(number - 1) % len(plots.SERIES)]
-        style = "-" if number <= len(plots.SERIES) else "--"
+        style = plots.LINES[(number - 1) // len(plots.SERIES) % len(plots.LINES)]
         x, y = plots.thinned(frame.index.to_series(), frame[column]) if is_dates else (frame.index, frame[column])
         ax.plot(x, y, style, color=color, lw=1.4, label=plots.plain_label(str(column), number), marker="" if len(frame) > 30 else "o", ms=3)
         if filled:
@@ -50,8 +52,7 @@ def bars_plot(frame: pd.DataFrame, title: str, *, percent: bool, x_label: str, y
 
 def heatmap_plot(frame: pd.DataFrame, title: str, *, percent: bool, x_label: str, y_label: str) -> Axes:
     """Numbers on a colour scale, labels on both axes."""
-    size = max(3.2, 0.62 * len(frame.columns) + 1.4)
-    return plots.correlation_plot(frame, plots.new_axes(max(4.8, size), size), title=title)
+    return plots.correlation_plot(frame, plots.square_axes(len(frame.columns)), title=title)
 
 
 def scatter_plot(frame: pd.DataFrame, title: str, *, percent: bool, x_label: str, y_label: str) -> Axes:
@@ -87,6 +88,8 @@ def _axes(title: str, x_label: str, y_label: str) -> Axes:
 def _finished(ax: Axes, percent: bool, n_series: int) -> Axes:
     if percent:
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-    if n_series > 1:
-        ax.legend(loc="best", fontsize=7, framealpha=0.8, edgecolor="none", labelcolor=plots.INK, ncols=1 if n_series <= 6 else 2)
+    if n_series > MAX_INSIDE:
+        plots.legend_below(ax)
+    elif n_series > 1:
+        ax.legend(loc="best", fontsize=7, framealpha=0.8, edgecolor="none", labelcolor=plots.INK)
     return ax

@@ -28,6 +28,9 @@ _LAYERS = LinearSegmentedColormap.from_list("layers", [BLUE, "#9cc3dc", "#c9ced2
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#f7fafc", "#9cc3dc", BLUE])
 # A line of 10 years of sessions is thinned for the picture only; a few hundred points are more than the pixels can show.
 _MAX_POINTS = 420
+LINES = ("-", "--", "-.", ":")
+"""Styles of lines: another one each time the colours are used up."""
+_MAX_INSIDE = 6  # a longer legend stands below the picture, where it hides nothing
 
 
 def new_axes(width: float = 6.4, height: float = 3.2) -> Axes:
@@ -35,6 +38,12 @@ def new_axes(width: float = 6.4, height: float = 3.2) -> Axes:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+def square_axes(n: int) -> Axes:
+    """Axes for a heat map of n × n cells with their numbers."""
+    size = max(3.6, 0.34 * n + 2.0) if n > _MAX_INSIDE else 3.6
+    return new_axes(max(4.8, size), size)
 
 
 def plain_label(label: str, number: int) -> str:
@@ -64,7 +73,8 @@ def cumulative_rank_ic_plot(ics: Mapping[str, pd.DataFrame], ax: Axes | None = N
                 label=plain_label(label, number),
             )
         else:
-            ax.plot(dates, total, color=SERIES[n_solid % len(SERIES)], lw=1.6, label=plain_label(label, number))
+            ax.plot(dates, total, LINES[n_solid // len(SERIES) % len(LINES)], color=SERIES[n_solid % len(SERIES)], lw=1.6,
+                    label=plain_label(label, number))
             n_solid += 1
     date_axis(ax)
     return _legend(ax)
@@ -115,6 +125,7 @@ def correlation_plot(matrix: pd.DataFrame, ax: Axes | None = None, *, title: str
     ax = _ready(ax, title, "")
     values = matrix.to_numpy(dtype=float)
     n = len(values)
+    is_large = n > _MAX_INSIDE
     # Drawn as cells rather than as an image, so that it stays sharp in print.
     ax.pcolormesh(
         np.arange(n + 1), np.arange(n + 1), np.ma.masked_invalid(values), cmap=_HEAT, vmin=0.0, vmax=1.0, edgecolors="white", lw=2
@@ -127,16 +138,17 @@ def correlation_plot(matrix: pd.DataFrame, ax: Axes | None = None, *, title: str
                 f"{values[i, j]:.2f}",
                 ha="center",
                 va="center",
-                fontsize=9,
+                fontsize=6.5 if is_large else 9,
                 color="white" if values[i, j] > 0.62 else INK,
             )
-    labels = [plain_label(str(m), k).replace(", ", ",\n").replace(" + ", "\n+ ") for k, m in enumerate(matrix.columns, start=1)]
-    ax.set_xticks(np.arange(n) + 0.5, labels)
+    plain = [plain_label(str(m), k) for k, m in enumerate(matrix.columns, start=1)]
+    labels = plain if is_large else [text.replace(", ", ",\n").replace(" + ", "\n+ ") for text in plain]
+    ax.set_xticks(np.arange(n) + 0.5, labels, rotation=90 if is_large else 0)
     ax.set_yticks(np.arange(n) + 0.5, labels)
     ax.invert_yaxis()
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    ax.tick_params(length=0, labelsize=7.5)
+    ax.tick_params(length=0, labelsize=6.5 if is_large else 7.5)
     return ax
 
 
@@ -310,9 +322,22 @@ def date_axis(ax: Axes) -> None:
 
 
 def _legend(ax: Axes, where: Literal["upper left", "lower right", "best"] = "upper left") -> Axes:
-    if ax.get_legend_handles_labels()[0]:
+    n_labels = len(ax.get_legend_handles_labels()[0])
+    if 0 < n_labels <= _MAX_INSIDE:
         ax.legend(loc=where, fontsize=8, frameon=where == "best", framealpha=0.8, edgecolor="none", labelcolor=INK)
+    elif n_labels:
+        legend_below(ax)
     return ax
+
+
+def legend_below(ax: Axes) -> None:
+    """The legend under the axes in columns; the figure grows by its height."""
+    n_columns = 3 if max(len(text) for text in ax.get_legend_handles_labels()[1]) < 26 else 2
+    n_rows = -(-len(ax.get_legend_handles_labels()[1]) // n_columns)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.set_figheight(figure.get_figheight() + 0.16 * n_rows)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=n_columns, fontsize=7, frameon=False, labelcolor=INK)
 
 
 def thinned(dates: pd.Series, values: pd.Series) -> tuple[pd.Series, pd.Series]:

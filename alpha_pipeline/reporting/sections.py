@@ -56,7 +56,7 @@ def _factor_tests(inputs: ReportInputs) -> list[Block]:
                     plots.cumulative_rank_ic_plot(ics, dashed=others),
                     f"rank_ic {universe}",
                     f"Cumulative RankIC, {inputs.label(universe)}",
-                    "Broken lines: comparisons.",
+                    "Dark broken lines: comparisons.",
                 )
             )
     return [*blocks, *_gallery(pictures), ft.further_statistics_table(inputs)]
@@ -98,7 +98,7 @@ def _correlation(inputs: ReportInputs) -> list[Block]:
     named = inputs.correlation.rename(index=inputs.label, columns=inputs.label)
     pictures = [
         _picture(
-            plots.correlation_plot(named, plots.new_axes(4.8, 3.6), title="Ours"),
+            plots.correlation_plot(named, plots.square_axes(len(named)), title="Ours"),
             "correlation ours",
             "Ours",
             "Correlation of the models, ours.",
@@ -117,7 +117,8 @@ def _correlation(inputs: ReportInputs) -> list[Block]:
                 f"Published ({inputs.published.system} figure {said.figure}); its diagonal is blank.",
             )
         )
-    return [table, *_gallery(pictures)]
+    # without published numbers beside them the pairs stand in the picture alone
+    return [*([table] if said is not None else []), *_gallery(pictures)]
 
 
 def _training(inputs: ReportInputs) -> list[Block]:
