@@ -40,10 +40,10 @@ class ComparedRun:
 def render_comparison(a: ComparedRun, b: ComparedRun) -> str:
     """The page that compares two runs, self-contained."""
     sections = [
-        _section("settings", "Settings that differ", [_settings(a, b)]),
-        _section("provenance", "Data", [_provenance(a, b)]),
         _tests(a, b),
         _portfolios(a, b),
+        _section("settings", "Settings that differ", [_settings(a, b)]),
+        _section("provenance", "Data", [_provenance(a, b)]),
     ]
     return render_page(f"{a.name} against {b.name}", "Comparison of two runs", f"A: {a.inputs.title}. B: {b.inputs.title}. Differences are "
                        "paired: they use the dates that both have.", [banner_of(a.inputs), banner_of(b.inputs)], sections)
@@ -69,11 +69,19 @@ def _section(key: str, title: str, tables: Sequence[TableExhibit], pictures: Seq
 
 
 def _settings(a: ComparedRun, b: ComparedRun) -> TableExhibit:
-    names = [n for n in dict.fromkeys([*a.settings, *b.settings]) if a.settings.get(n) != b.settings.get(n)]
-    frame = pd.DataFrame({"setting": names or ["none"], a.name: [a.settings.get(n, "not there") for n in names] or ["the same"],
-                          f"{b.name} (B)": [b.settings.get(n, "not there") for n in names] or ["the same"]})
+    both = [n for n in a.settings if n in b.settings and a.settings[n] != b.settings[n]]
+    rows = [(n, a.settings[n], b.settings[n]) for n in both]
+    # a part that only one of them has is one row, not one for each of its settings
+    for mine, other, shown in ((a, b, ("there", "not there")), (b, a, ("not there", "there"))):
+        rows += [(part, *shown) for part in dict.fromkeys(_part(n) for n in mine.settings if n not in other.settings)]
+    frame = pd.DataFrame(rows or [("none", "the same", "the same")], columns=["setting", a.name, f"{b.name} (B)"])
     return TableExhibit("settings", "Settings", frame, dict.fromkeys(map(str, frame.columns[1:]), "text"),
                         "Every setting of the experiments that is not the same; parts are matched by name.")
+
+
+def _part(name: str) -> str:
+    """The part of an experiment that a dotted name belongs to: ``models[v2].training.lr`` → ``models[v2]``."""
+    return f"{name.partition(']')[0]}]" if "]" in name else name
 
 
 def _provenance(a: ComparedRun, b: ComparedRun) -> TableExhibit:

@@ -44,7 +44,15 @@ class TestPages:
         page = render_comparison(ComparedRun("one", inputs, {"lr": "0.001", "seeds": "3"}), ComparedRun("two", other, {"lr": "0.0001", "seeds": "3"}))
         table = page[page.index('id="settings"'): page.index('id="provenance"')]
         assert "0.0001" in table and "seeds" not in table
+        assert page.index('id="tests"') < page.index('id="settings"')
         assert "A − B" in page and "<script" not in page and "http" not in page
+
+    def test_a_part_that_one_of_them_lacks_is_one_row(self):
+        inputs = full_inputs()
+        mine = {"models[v2].lr": "1", "models[v2].training.loss": "mse", "end": "2024"}
+        page = render_comparison(ComparedRun("one", inputs, mine), ComparedRun("two", replace(inputs, experiment="other"), {"end": "2024"}))
+        table = page[page.index('id="settings"'): page.index('id="provenance"')]
+        assert table.count("models[v2]") == 1 and "not there" in table and "training.loss" not in table
 
     def test_a_run_against_itself_differs_by_nothing(self):
         inputs = full_inputs()
