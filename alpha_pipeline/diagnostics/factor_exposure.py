@@ -89,7 +89,7 @@ def crowding(
 ) -> FloatArray:
     """(D,) mean 10-day turnover of the top ``share`` of names over that of the bottom; NaN where the bottom did not trade.
 
-    ``mean_turnover`` : (D, S) each name's mean turnover rate of ten sessions (:func:`~alpha_pipeline.diagnostics.price_volume.liquidity_10d`).
+    ``mean_turnover`` : (D, S) each name's mean turnover rate of ten sessions, not its logarithm (``liquidity_10d``).
 
     Source: RISKCONTROL, figures 21 and 22.
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from alpha_pipeline.factors.ic import summarize_ic
+from alpha_pipeline.diagnostics.paired import paired_difference
 from alpha_pipeline.reporting.blocks import Block, Gallery, Picture, Section
 from alpha_pipeline.reporting.exhibits import StudySection, TableExhibit, study_blocks
 from alpha_pipeline.reporting.images import figure_svg
 from alpha_pipeline.reporting.inputs import FactorTest, PortfolioReport, ReportInputs
 from alpha_pipeline.reporting.page import banner_of, render_page
 from alpha_pipeline.reporting.plots import cumulative_rank_ic_plot, excess_nav_plot, new_axes
+from alpha_pipeline.returns import DAYS_PER_YEAR
 
-_TRADE_DAYS = 252
+_FEWEST_DATES = 3
 _TEST_FORMATS = {"run": "text", "dates": "integer", "RankIC": "percent", "ICIR": "number", "IC>0": "percent", "TOP excess": "percent",
                  "TOP turnover": "percent"}
 _PORTFOLIO_FORMATS = {"run": "text", "annual excess": "percent", "tracking error": "percent", "IR": "number", "excess max drawdown": "percent",
@@ -49,18 +49,16 @@ def render_comparison(a: ComparedRun, b: ComparedRun) -> str:
                        "paired: they use the dates that both have.", [banner_of(a.inputs), banner_of(b.inputs)], sections)
 
 
-def paired_difference(first: pd.Series, second: pd.Series) -> tuple[int, float, float, float]:
+def common_difference(first: pd.Series, second: pd.Series) -> tuple[int, float, float, float]:
     """(number of common dates, mean of first − second, lower and upper end of its 95 % Newey-West interval).
 
     Both are indexed by date; dates with a missing value in either are left out. NaN with fewer than three dates.
     """
     both = pd.concat([first, second], axis=1, join="inner").dropna()
-    difference = both.iloc[:, 0].to_numpy(dtype=float) - both.iloc[:, 1].to_numpy(dtype=float)
-    if len(difference) < 3:
-        return len(difference), float("nan"), float("nan"), float("nan")
-    summary = summarize_ic(difference)
-    error = abs(summary.mean / summary.t_newey_west) if np.isfinite(summary.t_newey_west) and summary.t_newey_west != 0 else 0.0
-    return len(difference), summary.mean, summary.mean - 1.96 * error, summary.mean + 1.96 * error
+    if len(both) < _FEWEST_DATES:
+        return len(both), float("nan"), float("nan"), float("nan")
+    found = paired_difference(both.iloc[:, 0], both.iloc[:, 1])
+    return found.n_dates, found.difference, found.low, found.high
 
 
 def _section(key: str, title: str, tables: Sequence[TableExhibit], pictures: Sequence[Picture] = (), why: str = "") -> Section:
@@ -128,7 +126,7 @@ def _portfolios(a: ComparedRun, b: ComparedRun) -> Section:
                                    "After costs, each run on its own dates; geometric, 252 days; turnover two-sided per rebalance."))
         pairs = [(n, m, _excess(p), _excess(q)) for (r, n), p in held.items() if r == a.name for (s, m), q in held.items() if s == b.name
                  and (n == m or len(held) == 2)]
-        paired = _paired(pairs, scale=_TRADE_DAYS)
+        paired = _paired(pairs, scale=DAYS_PER_YEAR)
         if paired is not None:
             tables.append(TableExhibit(f"paired {benchmark}", f"Excess return, A − B, {where}", paired, _PAIRED_FORMATS,
                                        "Common sessions; mean daily difference × 252; 95 % interval from Newey-West errors."))
@@ -155,6 +153,6 @@ def _excess(portfolio: PortfolioReport) -> pd.Series:
 def _paired(pairs: Sequence[tuple[str, str, pd.Series, pd.Series]], scale: float = 1.0) -> pd.DataFrame | None:
     rows = []
     for first, second, x, y in pairs:
-        n, mean, low, high = paired_difference(x, y)
+        n, mean, low, high = common_difference(x, y)
         rows.append({"A": first, "B": second, "dates": n, "difference": mean * scale, "from": low * scale, "to": high * scale})
     return pd.DataFrame(rows) if rows else None

@@ -148,10 +148,14 @@ def liquidity_10d(inputs: StyleInputs) -> FloatArray:
     return liquidity(inputs, window=10)
 
 
-EXPOSURES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
-    **STYLES, "momentum_10d": momentum_10d, "volatility_10d": volatility_10d, "liquidity_10d": liquidity_10d,
+PRICE_VOLUME_10D: Mapping[str, Callable[[StyleInputs], FloatArray]] = {
+    "momentum_10d": momentum_10d, "volatility_10d": volatility_10d, "liquidity_10d": liquidity_10d,
 }
-"""Styles, and the three short-lived factors that labels may be freed of but no risk model prices. Source: RISKCONTROL, figures 17 and 20."""
+"""The low-frequency factors that price-volume models tend to relearn: labels may be freed of them, diagnostics compare with them, no risk model
+prices them. Source: RISKCONTROL, figures 17 and 20 (their formulas are ours, the report does not print them)."""
+
+EXPOSURES: Mapping[str, Callable[[StyleInputs], FloatArray]] = {**STYLES, **PRICE_VOLUME_10D}
+"""Styles and :data:`PRICE_VOLUME_10D`."""
 
 
 def style_exposures(inputs: StyleInputs, industry: IntArray, names: tuple[str, ...] = tuple(STYLES)) -> StyleExposures:

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from alpha_pipeline.diagnostics.factor_exposure import crowding, extreme_means, extremes, style_correlations
-from alpha_pipeline.diagnostics.price_volume import liquidity_10d, momentum_10d, price_volume_factors, volatility_10d
 from alpha_pipeline.errors import InvalidSpec, Misaligned
 
 
@@ -20,15 +19,6 @@ def panel():
 
 
 class TestExamples:
-    def test_momentum_compounds(self):
-        returns = np.array([[0.10], [-0.50], [0.20]])
-        assert momentum_10d(returns, returns, window=2).ravel()[1:] == pytest.approx([-0.45, -0.4])
-
-    def test_volatility_and_liquidity(self):
-        returns = np.array([[0.01], [0.03], [0.05]])
-        assert volatility_10d(returns, returns, window=3)[-1, 0] == pytest.approx(0.02)
-        assert liquidity_10d(returns, np.array([[0.0], [0.02], [0.04]]), window=3)[-1, 0] == pytest.approx(0.02)
-
     def test_five_percent_of_forty_names_are_two(self):
         top, bottom = extremes(np.arange(40.0)[None])
         assert np.flatnonzero(top[0]).tolist() == [38, 39] and np.flatnonzero(bottom[0]).tolist() == [0, 1]
@@ -59,13 +49,6 @@ class TestProperties:
             n = int(0.1 * len(frame))
             assert top[d] == pytest.approx(frame["x"].tail(n).mean()) and bottom[d] == pytest.approx(frame["x"].head(n).mean())
 
-    def test_a_date_does_not_depend_on_where_the_range_starts(self):
-        rng = np.random.default_rng(1)
-        returns, turnover = rng.normal(0, 0.02, (30, 5)), rng.random((30, 5))
-        whole, late = price_volume_factors(returns, turnover), price_volume_factors(returns[12:], turnover[12:])
-        for name, values in whole.items():
-            assert np.array_equal(values[-5:], late[name][-5:])
-
     def test_nothing_is_mutated(self, panel):
         factor, style, mask = panel
         before = factor.copy()
@@ -83,9 +66,3 @@ class TestErrors:
             extreme_means([[1.0, 2.0]], [[1.0]])
         with pytest.raises(Misaligned, match="dates do not fit"):
             style_correlations([[1.0, 2.0]], ["2024-01-02", "2024-01-03"], {"size": [[1.0, 2.0]]})
-        with pytest.raises(Misaligned, match="turnover does not fit"):
-            price_volume_factors(np.zeros((3, 2)), np.zeros((3, 1)))
-
-    def test_window(self):
-        with pytest.raises(InvalidSpec, match="window is too short"):
-            volatility_10d(np.zeros((3, 2)), np.zeros((3, 2)), window=1)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alpha_pipeline.diagnostics.paired import Z_95
 from alpha_pipeline.factors.ic import newey_west_se, summarize_ic
-from alpha_pipeline.reporting.comparison import ComparedRun, paired_difference, render_comparison
+from alpha_pipeline.reporting.comparison import ComparedRun, common_difference, render_comparison
 from alpha_pipeline.reporting.index import IndexedRun, render_index
 from alpha_pipeline_tests.reporting.synthetic import full_inputs
 
@@ -20,20 +21,25 @@ class TestPairedDifference:
     def test_only_common_dates_count(self):
         first = pd.Series([0.1, 0.2, 0.3, 0.4], index=DATES[:4])
         second = pd.Series([0.0, 0.1, np.nan, 0.1, 0.9], index=DATES[:5])
-        n, mean, low, high = paired_difference(first, second)
+        n, mean, low, high = common_difference(first, second)
         assert n == 3 and mean == pytest.approx((0.1 + 0.1 + 0.3) / 3)
         assert low < mean < high
 
     def test_interval_is_that_of_newey_west(self):
         rng = np.random.default_rng(3)
         x, y = rng.normal(0.05, 0.1, 40), rng.normal(0.02, 0.1, 40)
-        n, mean, low, high = paired_difference(pd.Series(x, DATES), pd.Series(y, DATES))
+        n, mean, low, high = common_difference(pd.Series(x, DATES), pd.Series(y, DATES))
         error = newey_west_se(x - y, summarize_ic(x - y).lags)
         assert n == 40
-        np.testing.assert_allclose([mean, low, high], [(x - y).mean(), (x - y).mean() - 1.96 * error, (x - y).mean() + 1.96 * error])
+        np.testing.assert_allclose([mean, low, high], [(x - y).mean(), (x - y).mean() - Z_95 * error, (x - y).mean() + Z_95 * error])
+
+    def test_a_mean_of_zero_is_as_uncertain_as_any_other(self):
+        swing = pd.Series([0.1, -0.1] * 20, DATES)
+        n, mean, low, high = common_difference(swing, 0 * swing)
+        assert mean == pytest.approx(0.0) and low < -0.001 and high > 0.001
 
     def test_two_dates_say_nothing(self):
-        n, *rest = paired_difference(pd.Series([1.0, 2.0], DATES[:2]), pd.Series([1.0, 1.0], DATES[:2]))
+        n, *rest = common_difference(pd.Series([1.0, 2.0], DATES[:2]), pd.Series([1.0, 1.0], DATES[:2]))
         assert n == 2 and np.isnan(rest).all()
 
 

@@ -82,6 +82,30 @@ class TestSecondImplementation:
             assert s.beta(inputs)[:, stock] == pytest.approx(expected.to_numpy(), nan_ok=True)
 
 
+class TestTenDays:
+    """The price-volume factors of ten sessions, against pandas and from two beginnings."""
+
+    def test_against_pandas(self):
+        inputs, _ = market()
+        returns, turnover = pd.DataFrame(inputs.returns), pd.DataFrame(inputs.turnover_rate)
+        expected = {
+            "momentum_10d": np.log1p(returns).rolling(10).mean(), "volatility_10d": returns.rolling(10).std(),
+            "liquidity_10d": np.log(turnover.rolling(10).mean()),
+        }
+        assert set(expected) == set(s.PRICE_VOLUME_10D)
+        for name, frame in expected.items():
+            ours = s.EXPOSURES[name](inputs)
+            known = frame.notna().to_numpy()
+            assert known[-1].any()
+            np.testing.assert_allclose(ours[known], frame.to_numpy()[known], rtol=1e-9, atol=1e-12)
+
+    def test_a_date_does_not_depend_on_where_the_range_starts(self):
+        inputs, _ = market()
+        late = s.StyleInputs(*(getattr(inputs, n)[-30:] for n in ("returns", "total_cap", "turnover_rate", "universe")))
+        for factor in s.PRICE_VOLUME_10D.values():
+            assert np.array_equal(factor(inputs)[-15:], factor(late)[-15:], equal_nan=True)
+
+
 class TestProperties:
     def test_standardised_universe(self):
         inputs, industry = market()

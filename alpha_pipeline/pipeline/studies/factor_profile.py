@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 
 from alpha_pipeline.diagnostics.factor_exposure import crowding, extreme_means, style_correlations
-from alpha_pipeline.diagnostics.price_volume import PRICE_VOLUME, WINDOW, price_volume_factors
 from alpha_pipeline.experiment import ExperimentSpec, StudySpec
 from alpha_pipeline.experiments.published_riskcontrol import FACTOR_CORRELATION, LOWEST_SIZE_CORRELATION, SIZE_EXPOSURE
 from alpha_pipeline.features.market_panels import MarketPanels
+from alpha_pipeline.pipeline.exposures import style_inputs
 from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
 from alpha_pipeline.pipeline.studies.stored_inputs import dated, pool_of, scores_of, setting, signal_days, signal_named, styles_of, with_dates
 from alpha_pipeline.pipeline.studies.study import Frames, Study
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.exhibits import Exhibit, PictureExhibit, TableExhibit
 from alpha_pipeline.reporting.published import PublishedReport
+from alpha_pipeline.risk.styles import PRICE_VOLUME_10D
 
+_HISTORY = 10  # sessions before the first day: ten returns end with it, and the oldest needs the close before
 STYLES = ("size", "beta", "momentum", "resvol", "nlsize", "liquidity")
 
 
@@ -35,19 +37,16 @@ def run(work: Workspace, experiment: ExperimentSpec, study: StudySpec, start: st
     return {
         "correlations": style_correlations(scores, dated(days).to_numpy(), named, mask=pool),
         "extremes": pd.DataFrame({"trade_date": dated(days), "top_5": top, "bottom_5": bottom,
-                                  "crowding": crowding(scores, recent["liquidity_10d"], mask=pool)}),
+                                  "crowding": crowding(scores, np.exp(recent["liquidity_10d"]), mask=pool)}),
     }
 
 
 def recent_factors(panels: MarketPanels, days: Sequence[str]) -> dict[str, np.ndarray]:
     """The 10-day price-volume factors of days that follow one another, each (n_days, n_symbols); history before the first day is read."""
     first, stop = panels.daily.index(days[0]), panels.daily.index(days[-1]) + 1
-    begin = max(0, first - WINDOW)  # WINDOW returns end with the first day, and the oldest needs the close before it
-    close = panels.daily.field("close", begin, stop).astype(np.float64)
-    turnover = panels.daily.field("turn", begin, stop).astype(np.float64)
-    returns = np.full(close.shape, np.nan)
-    returns[1:] = close[1:] / close[:-1] - 1.0
-    return {name: values[first - begin:] for name, values in price_volume_factors(returns, turnover).items()}
+    begin = max(0, first - _HISTORY)
+    inputs = style_inputs(panels, begin, stop)
+    return {name: factor(inputs)[first - begin:] for name, factor in PRICE_VOLUME_10D.items()}
 
 
 def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhibit]:
@@ -67,7 +66,7 @@ def exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exhi
     sides = pd.DataFrame({"group": ["top_5", "bottom_5"], "mean size exposure": [extremes["top_5"].mean(), extremes["bottom_5"].mean()]})
     sides_said = SIZE_EXPOSURE.set_axis(["group", "mean size exposure"], axis=1)
     how = {"mean": "number3", "lowest": "number3", "highest": "number3", "date of lowest": "text"}
-    recent = [name for name in PRICE_VOLUME if name in shown]
+    recent = [name for name in PRICE_VOLUME_10D if name in shown]
     return [
         TableExhibit("correlations", "Correlation of the factor with styles", table, how,
                      "Pearson over the universe of each date, factor as scored; mean, lowest and highest over dates.", said, "figures 16, 17"),
