@@ -171,7 +171,7 @@ def _run(options: argparse.Namespace) -> int:
     from alpha_pipeline.pipeline.reports import load_report_inputs
     from alpha_pipeline.reporting.terminal import summary_table
 
-    Console().print(summary_table(load_report_inputs(work, spec)))
+    Console().print(summary_table(load_report_inputs(work, spec, is_brief=True)))
     path = work.store.bundle_path(f"reports/{spec.name}", "report.html")
     for line in done.lines():
         console.print(line, soft_wrap=True, highlight=False)

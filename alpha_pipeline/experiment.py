@@ -138,9 +138,10 @@ class SignalSpec:
             raise unknown_name("baseline", self.baseline, list(BASELINES))
 
 
-def _changed(settings: dict[str, tuple[Any, Any]]) -> list[tuple[str, Any]]:
-    """(name, value) of the settings whose value is not the default, from name → (value, default)."""
-    return [(name, value) for name, (value, default) in settings.items() if value != default]
+def _changed(spec: Any, *names: str) -> list[tuple[str, Any]]:
+    """(name, value) of those settings of a spec whose value is not the field's default."""
+    defaults = {f.name: f.default for f in fields(spec)}
+    return [(name, getattr(spec, name)) for name in names if getattr(spec, name) != defaults[name]]
 
 
 @dataclass(frozen=True)
@@ -207,14 +208,11 @@ class PortfolioSpec:
 
     def digest(self) -> str:
         """Hash of all that the weights depend on. Settings that came later count only where they are not the default, so that earlier hashes hold."""
-        later = {"trade_price": (self.trade_price, "vwap"), "every_n_sessions": (self.every_n_sessions, 0)}
-        return digest([self.signal, self.optimizer, self.costs, self.unfilled, *_changed(later)])
+        return digest([self.signal, self.optimizer, self.costs, self.unfilled, *_changed(self, "trade_price", "every_n_sessions")])
 
     def backtest_digest(self) -> str:
         """Hash of all that the backtest depends on besides prices: that of the weights, and how they are replayed."""
-        later = {"mode": (self.mode, "weights"), "capital": (self.capital, 1e8), "share_rules": (self.share_rules, ShareRules()),
-                 "benchmark_level": (self.benchmark_level, "price")}
-        changed = _changed(later)
+        changed = _changed(self, "mode", "capital", "share_rules", "benchmark_level")
         return digest([self.digest(), *changed]) if changed else self.digest()
 
     def validate(self, signals: tuple[str, ...]) -> None:
@@ -242,7 +240,7 @@ class PortfolioSpec:
             raise InvalidSpec(sentence("the equal-weight universe has no index levels", where=where, got=self.benchmark_level, expected="price"))
         if not self.capital > 0.0:
             raise InvalidSpec(sentence("capital out of range", where=where, got=self.capital, expected="CNY above 0"))
-        if self.mode == "weights" and (self.share_rules != ShareRules() or self.capital != 1e8):
+        if self.mode == "weights" and _changed(self, "capital", "share_rules"):
             raise InvalidSpec(sentence("capital and share rules are read in mode 'shares' only", where=where, got="mode 'weights'",
                                        next_step="Set mode='shares', or leave them out."))
         if self.attribution not in ATTRIBUTIONS:
