@@ -13,8 +13,7 @@ import pandas as pd
 
 from alpha_pipeline.backtest.robustness import bootstrap_interval
 from alpha_pipeline.errors import InvalidSpec, sentence
-from alpha_pipeline.factors.averaging import averaged_ic
-from alpha_pipeline.factors.correlation import averaged_correlation
+from alpha_pipeline.factors.averaging import averaged_ic, averaged_pair_correlation
 from alpha_pipeline.factors.ic import ic
 
 FloatArray = npt.NDArray[np.float64]
@@ -53,7 +52,7 @@ def averaging_identity(
     """
     def gap(rows: np.ndarray) -> float:
         between, within_a, within_b, averaged = rows.mean(axis=0)
-        return averaged_correlation(between, within_a, within_b, n_runs) - float(averaged)
+        return averaged_pair_correlation(between, within_a, within_b, n_runs) - float(averaged)
 
     table = []
     for (first, second), values in realized.items():

@@ -68,39 +68,6 @@ def run_correlation(
     return table
 
 
-def averaged_correlation(rho_between: float, rho_within_a: float, rho_within_b: float, n_runs: int) -> float:
-    """Correlation of two models' scores after averaging ``n_runs`` standardised runs of each.
-
-    ρ_ij / √[(1/N + (1 − 1/N) ρ_ii) (1/N + (1 − 1/N) ρ_jj)], with ρ_ij between single runs of the two models and ρ_ii
-    between two runs of the same model.
-
-    Source: takes MULTIMODEL figure 10 into figure 11 with N = 10.
-
-    >>> round(averaged_correlation(0.821, 0.863, 0.844, 10), 3)
-    0.946
-    """
-    if n_runs < 1:
-        raise InvalidSpec(sentence("number of runs", where="averaged_correlation", got=n_runs, expected=">= 1"))
-    spread_a, spread_b = (1 / n_runs + (1 - 1 / n_runs) * rho for rho in (rho_within_a, rho_within_b))
-    return float(rho_between / np.sqrt(spread_a * spread_b))
-
-
-def combined_ic(single_ic: float, rho: float, n_scores: int) -> float:
-    """Expected IC of the mean of ``n_scores`` equally good scores with equal pairwise correlation ``rho``.
-
-    E[IC] / √((1 − ρ) / N + ρ). Source: MULTIMODEL, section on combining models.
-
-    >>> round(combined_ic(0.10, 0.25, 3), 4)
-    0.1414
-    """
-    if n_scores < 1 or not (1 - rho) / n_scores + rho > 0:
-        raise InvalidSpec(
-            sentence("no such set of scores exists", where="combined_ic", got=f"N = {n_scores}, rho = {rho}",
-                     expected="rho > -1 / (N - 1)")
-        )
-    return float(single_ic / np.sqrt((1 - rho) / n_scores + rho))
-
-
 def _mean(values: npt.NDArray[np.float64]) -> float:
     present = values[~np.isnan(values)]
     return float(present.mean()) if len(present) else float("nan")

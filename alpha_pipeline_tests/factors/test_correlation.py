@@ -8,7 +8,8 @@ import pytest
 import scipy.stats
 
 from alpha_pipeline.errors import InvalidSpec, NotEnoughData
-from alpha_pipeline.factors.correlation import averaged_correlation, combined_ic, run_correlation, score_correlation
+from alpha_pipeline.factors.averaging import averaged_ic, averaged_pair_correlation
+from alpha_pipeline.factors.correlation import run_correlation, score_correlation
 from alpha_pipeline.factors.turnover import factor_autocorrelation
 
 # MULTIMODEL figures 10 (single runs, diagonal = two runs of one model) and 11 (ten runs averaged), percent
@@ -21,11 +22,11 @@ AVERAGED = np.array([[100.0, 94.5, 94.1, 91.5, 91.0], [94.5, 100.0, 93.5, 90.5, 
 class TestExamples:
     @pytest.mark.parametrize(("i", "j"), [(i, j) for i in range(5) for j in range(i)])
     def test_published_single_runs_give_the_published_averages(self, i, j):
-        got = averaged_correlation(SINGLE[i, j], SINGLE[i, i], SINGLE[j, j], n_runs=10)
+        got = averaged_pair_correlation(SINGLE[i, j], SINGLE[i, i], SINGLE[j, j], n_runs=10)
         assert got == pytest.approx(AVERAGED[i, j], abs=0.002)
 
-    def test_combined_ic(self):
-        assert combined_ic(0.1, 1.0, 5) == pytest.approx(0.1) and combined_ic(0.1, 0.0, 4) == pytest.approx(0.2)
+    def test_averaged_ic(self):
+        assert averaged_ic(0.1, 1.0, 5) == pytest.approx(0.1) and averaged_ic(0.1, 0.0, 4) == pytest.approx(0.2)
 
     def test_autocorrelation(self):
         assert factor_autocorrelation([[1.0, 2, 3], [1, 3, 2], [3, 1, 2]], min_stocks=3) == pytest.approx([0.5, -1.0])
@@ -59,7 +60,7 @@ class TestSecondImplementation:
         rho = run_correlation({"m": scores}).iloc[0, 0]
         single = np.mean([scipy.stats.pearsonr(s[0], returns[0])[0] for s in scores])
         together = scipy.stats.pearsonr(np.mean(scores, axis=0)[0], returns[0])[0]
-        assert combined_ic(single, rho, runs) == pytest.approx(together, rel=0.02)
+        assert averaged_ic(single, rho, runs) == pytest.approx(together, rel=0.02)
 
 
 class TestErrors:
@@ -73,9 +74,9 @@ class TestErrors:
 
     def test_impossible_numbers(self):
         with pytest.raises(InvalidSpec, match="no such set of scores exists"):
-            combined_ic(0.1, -0.5, 3)
+            averaged_ic(0.1, -0.5, 3)
         with pytest.raises(InvalidSpec, match="number of runs"):
-            averaged_correlation(0.5, 0.5, 0.5, 0)
+            averaged_pair_correlation(0.5, 0.5, 0.5, 0)
 
     def test_autocorrelation_of_one_date(self):
         with pytest.raises(NotEnoughData, match="autocorrelation needs two test dates"):
