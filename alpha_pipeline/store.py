@@ -189,10 +189,12 @@ class Store:
     def read_bundle(self, name: str) -> dict[str, pd.DataFrame]:
         """All frames of a bundle, verified."""
         manifest = self._require_bundle(name)
-        return {
-            file[: -len(".parquet")]: pq.read_table(io.BytesIO(self.read_bundle_file(name, file))).to_pandas()
-            for file in manifest.columns if file.endswith(".parquet")
-        }
+        frames = [file.removesuffix(".parquet") for file in manifest.columns if file.endswith(".parquet")]
+        return {frame: self.read_bundle_frame(name, frame) for frame in frames}
+
+    def read_bundle_frame(self, name: str, frame: str) -> pd.DataFrame:
+        """One frame of a bundle, verified."""
+        return pq.read_table(io.BytesIO(self.read_bundle_file(name, f"{frame}.parquet"))).to_pandas()
 
     def read_bundle_file(self, name: str, file: str) -> bytes:
         """The verified bytes of one file of a bundle."""

@@ -49,7 +49,7 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
             work = market.workspace()
             manifest = backtests.run_portfolio_backtest(work, spec, config.start, config.end)
             metadata = _backtest_metadata(work.store.read_bundle(manifest.table), manifest.meta)
-            deflated = deflated_sharpe(work, spec.name)
+            deflated = deflated_sharpe(work, [spec.name])[spec.name]
             metadata |= {"deflated Sharpe": deflated.probability, "trials so far": deflated.n_trials}
             return dg.MaterializeResult(data_version=dg.DataVersion(manifest.content), metadata=metadata)
 

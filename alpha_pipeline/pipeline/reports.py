@@ -136,10 +136,8 @@ def _robustness(work: Workspace, portfolios: Mapping[str, PortfolioReport]) -> l
     """How much of the portfolios to believe; nothing where none has a backtest."""
     if not portfolios:
         return []
-    found = {}
-    for name in portfolios:
-        deflated = deflated_sharpe(work, name)
-        found[name] = Robustness(read_backtest(work, name)[1], deflated.probability, deflated.n_trials)
+    deflated = deflated_sharpe(work, list(portfolios))
+    found = {name: Robustness(read_backtest(work, name)[1], deflated[name].probability, deflated[name].n_trials) for name in portfolios}
     first = {p.benchmark: name for name, p in reversed(list(portfolios.items()))}
     return [robustness_section(found, tuple(name for name in portfolios if name in first.values()))]
 

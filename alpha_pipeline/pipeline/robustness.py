@@ -6,6 +6,7 @@ order in which portfolios were run. It is therefore counted when it is shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ COST_RATES = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005)  # one-sided, dec
 ASSETS = (1e8, 5e8, 1e9, 5e9, 1e10, 5e10)  # CNY
 MEAN_BLOCK, N_SAMPLES, SEED = 20.0, 1000, 0
 _VALUE_SESSIONS = 20
+_FEWEST_DAYS = 3  # of a backtest that counts as a trial
 PREFIX, SUFFIX = "portfolios/", "/backtest"
 
 
@@ -92,24 +94,28 @@ class Deflated:
     trials: tuple[str, ...]
 
 
-def deflated_sharpe(work: Workspace, portfolio: str) -> Deflated:
-    """Of a stored backtest, among the trials of its market: every stored backtest against the same benchmark, itself included.
+def deflated_sharpe(work: Workspace, portfolios: Sequence[str]) -> dict[str, Deflated]:
+    """Of stored backtests, each among the trials of its market: every stored backtest against the same benchmark, itself included.
 
     All on daily excess returns. What was tried and is no longer stored, or on another market, is not counted: the count is a lower bound.
-    NaN when the excess return does not vary.
+    NaN where the excess return does not vary. Every stored backtest is read once.
     """
-    own = work.store.bundle(f"{PREFIX}{portfolio}{SUFFIX}")
-    assert own is not None, portfolio
-    ratios: dict[str, float] = {}
+    excess: dict[str, dict[str, np.ndarray]] = {}
+    benchmark_of: dict[str, str] = {}
     for name in work.store.bundles(PREFIX):
         manifest = work.store.bundle(name) if name.endswith(SUFFIX) else None
-        if manifest is None or manifest.meta["benchmark"] != own.meta["benchmark"]:
-            continue
-        excess = work.store.read_bundle(name)["daily"]["excess_return"].to_numpy(dtype=float)
-        if len(excess) >= 3 and excess.std(ddof=1) > 0.0:
-            ratios[name.removeprefix(PREFIX).removesuffix(SUFFIX)] = float(excess.mean() / excess.std(ddof=1))
-    if portfolio not in ratios:
-        return Deflated(float("nan"), len(ratios), tuple(sorted(ratios)))
-    excess = work.store.read_bundle(own.table)["daily"]["excess_return"].to_numpy(dtype=float)
-    variance = float(np.var(list(ratios.values()), ddof=1)) if len(ratios) > 1 else 0.0
-    return Deflated(deflated_sharpe_ratio(excess, len(ratios), variance), len(ratios), tuple(sorted(ratios)))
+        if manifest is not None:
+            portfolio = name.removeprefix(PREFIX).removesuffix(SUFFIX)
+            benchmark_of[portfolio] = manifest.meta["benchmark"]
+            series = work.store.read_bundle_frame(name, "daily")["excess_return"].to_numpy(dtype=float)
+            if len(series) >= _FEWEST_DAYS and series.std(ddof=1) > 0.0:
+                excess.setdefault(benchmark_of[portfolio], {})[portfolio] = series
+    found = {}
+    for portfolio in portfolios:
+        assert portfolio in benchmark_of, portfolio
+        trials = excess.get(benchmark_of[portfolio], {})
+        ratios = [float(series.mean() / series.std(ddof=1)) for series in trials.values()]
+        variance = float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0
+        probability = deflated_sharpe_ratio(trials[portfolio], len(trials), variance) if portfolio in trials else float("nan")
+        found[portfolio] = Deflated(probability, len(trials), tuple(sorted(trials)))
+    return found

@@ -59,7 +59,7 @@ class TestExamples:
 
     def test_deflated_by_hand(self, ci_run):
         """Two portfolios against CSI 500 are stored: two trials."""
-        found = robustness.deflated_sharpe(ci_run.work, PLAIN.name)
+        found = robustness.deflated_sharpe(ci_run.work, [PLAIN.name])[PLAIN.name]
         assert found.trials == (PLAIN.name, TINY_RISK.name)
         excess = [ci_run.work.store.read_bundle(backtests.backtest_name(p.name))["daily"]["excess_return"] for p in TINY.portfolios]
         ratios = [float(e.mean() / e.std()) for e in excess]
@@ -72,15 +72,15 @@ class TestProperties:
         name = backtests.backtest_name("elsewhere")
         frames = copy.store.read_bundle(backtests.backtest_name(PLAIN.name))
         copy.store.write_bundle(name, frames, meta={"benchmark": "000300.SH"})
-        assert robustness.deflated_sharpe(copy, PLAIN.name).n_trials == 2
+        assert robustness.deflated_sharpe(copy, [PLAIN.name])[PLAIN.name].n_trials == 2
         copy.store.write_bundle(name, frames, meta={"benchmark": PLAIN.benchmark})
-        assert robustness.deflated_sharpe(copy, PLAIN.name).n_trials == 3
+        assert robustness.deflated_sharpe(copy, [PLAIN.name])[PLAIN.name].n_trials == 3
 
     def test_the_backtest_does_not_depend_on_other_backtests(self, copy, ci_run):
         shutil.rmtree(Path(copy.root) / "results" / "portfolios" / TINY_RISK.name)
         again = backtests.run_portfolio_backtest(copy, PLAIN, ci_run.plan.start, ci_run.plan.end)
         assert again.content == ci_run.work.store.bundle(backtests.backtest_name(PLAIN.name)).content
-        assert robustness.deflated_sharpe(copy, PLAIN.name).n_trials == 1
+        assert robustness.deflated_sharpe(copy, [PLAIN.name])[PLAIN.name].n_trials == 1
 
     def test_nothing_traded_after_the_first_day(self, copy, ci_run):
         backtests.run_portfolio_backtest(copy, replace(PLAIN), ci_run.plan.start, "2023-07-13")
