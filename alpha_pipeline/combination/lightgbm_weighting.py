@@ -12,12 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from alpha_pipeline.errors import InvalidSpec, Misaligned, NotEnoughData, sentence
+
+if TYPE_CHECKING:
+    import lightgbm
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -106,13 +109,18 @@ def fit_trees(train: Rows, valid: Rows, names: Sequence[str], settings: TreeSett
                        np.asarray(booster.feature_importance("gain", iteration=best), dtype=np.float64))
 
 
-def predict_trees(text: str, x: npt.NDArray[np.float32], n_threads: int = 0) -> FloatArray:
-    """(n,) predictions of a stored model; each row's depends on that row alone."""
+def stored_trees(text: str) -> lightgbm.Booster:
+    """The model of a stored text, read once for all the dates it scores."""
     import lightgbm
 
+    return lightgbm.Booster(model_str=text)
+
+
+def predict_trees(trees: lightgbm.Booster, x: npt.NDArray[np.float32], n_threads: int = 0) -> FloatArray:
+    """(n,) predictions; each row's depends on that row alone."""
     if not len(x):
         return np.zeros(0)
-    return np.asarray(lightgbm.Booster(model_str=text).predict(x, num_threads=n_threads), dtype=np.float64)
+    return np.asarray(trees.predict(x, num_threads=n_threads), dtype=np.float64)
 
 
 def mean_ic(prediction: npt.ArrayLike, label: npt.ArrayLike, dates: npt.NDArray[np.int64]) -> float:

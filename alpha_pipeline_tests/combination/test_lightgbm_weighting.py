@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from alpha_pipeline.combination.lightgbm_weighting import FittedTrees, Rows, TreeSettings, fit_trees, mean_ic, predict_trees
+from alpha_pipeline.combination.lightgbm_weighting import FittedTrees, Rows, TreeSettings, fit_trees, mean_ic, predict_trees, stored_trees
 from alpha_pipeline.errors import InvalidSpec, Misaligned, NotEnoughData
 
 SETTINGS = TreeSettings(max_rounds=40, n_leaves=8, min_leaf=30, patience=8)
@@ -36,20 +36,20 @@ class TestExamples:
             "max_bin": 63, "seed": 0, "deterministic": True, "verbosity": -1,
         }
         own = lightgbm.train(parameters, lightgbm.Dataset(train.x, train.y), fitted.best_round)
-        np.testing.assert_array_equal(predict_trees(fitted.text, valid.x), own.predict(valid.x))
+        np.testing.assert_array_equal(predict_trees(stored_trees(fitted.text), valid.x), own.predict(valid.x))
 
     def test_it_stops_where_the_validation_ic_is_best(self, fitted):
         assert fitted.best_round == int(np.argmax(fitted.valid_ic)) + 1
         assert len(fitted.valid_ic) <= min(SETTINGS.max_rounds, fitted.best_round + SETTINGS.patience)
         valid = rows(1, 4)
-        assert mean_ic(predict_trees(fitted.text, valid.x), valid.y, valid.dates) == pytest.approx(fitted.valid_ic.max(), abs=1e-12)
+        assert mean_ic(predict_trees(stored_trees(fitted.text), valid.x), valid.y, valid.dates) == pytest.approx(fitted.valid_ic.max(), abs=1e-12)
 
     def test_planted_factors_have_the_gain(self, fitted):
         assert set(np.argsort(fitted.gain)[-2:]) == {0, 2}
 
     def test_missing_factors_are_scored_too(self, fitted):
-        assert np.isfinite(predict_trees(fitted.text, np.full((2, 4), np.nan, dtype=np.float32))).all()
-        assert predict_trees(fitted.text, np.zeros((0, 4), dtype=np.float32)).shape == (0,)
+        assert np.isfinite(predict_trees(stored_trees(fitted.text), np.full((2, 4), np.nan, dtype=np.float32))).all()
+        assert predict_trees(stored_trees(fitted.text), np.zeros((0, 4), dtype=np.float32)).shape == (0,)
 
     def test_mean_ic_by_hand(self):
         assert mean_ic([1.0, 2.0, 3.0, 1.0], [1.0, 2.0, 5.0, 7.0], np.array([0, 0, 1, 1])) == 0.0
@@ -60,7 +60,7 @@ class TestProperties:
     def test_the_number_of_threads_changes_no_bit(self, fitted, n_threads):
         again = fit_trees(rows(0), rows(1, 4), NAMES, SETTINGS, n_threads=n_threads)
         x = rows(2).x
-        assert predict_trees(again.text, x, n_threads).tobytes() == predict_trees(fitted.text, x).tobytes()
+        assert predict_trees(stored_trees(again.text), x, n_threads).tobytes() == predict_trees(stored_trees(fitted.text), x).tobytes()
         assert again.valid_ic.tobytes() == fitted.valid_ic.tobytes()
         trees = [text.text.split("\nparameters:")[0] for text in (again, fitted)]
         assert trees[0] == trees[1]

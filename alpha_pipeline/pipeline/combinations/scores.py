@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from alpha_pipeline.combination.ic_weights import filled
-from alpha_pipeline.combination.lightgbm_weighting import predict_trees
+from alpha_pipeline.combination.lightgbm_weighting import predict_trees, stored_trees
 from alpha_pipeline.combination.zscore_mean import mean_zscore
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import ManifestMismatch, sentence
@@ -23,6 +23,9 @@ from alpha_pipeline.pipeline.workspace import StepReport, Workspace
 from alpha_pipeline.progress import track
 from alpha_pipeline.store import Manifest
 from alpha_pipeline.training.periods import period_of
+
+if TYPE_CHECKING:
+    import lightgbm
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +114,7 @@ class Trees:
     def __init__(self, work: Workspace, combination: Combination, inputs: InputReader) -> None:
         self.work, self.combination, self.inputs = work, combination, inputs
         self._fits: dict[str, Manifest] = {}
-        self._texts: dict[tuple[str, int], str] = {}
+        self._read: dict[tuple[str, int], lightgbm.Booster] = {}
 
     def sources(self, key: str) -> list[str]:
         return [self._fit(key).content]
@@ -127,7 +130,7 @@ class Trees:
                                                 next_step=f"Materialize combinations/{self.combination.name}/fit for {period_of(key).name} again."))
             x, kept = tree_features(found, universe)
             members[run] = np.full(len(universe), np.nan)
-            members[run][kept] = predict_trees(self._text(key, run), x)
+            members[run][kept] = predict_trees(self._trees(key, run), x)
         score = mean_zscore(np.stack(list(members.values())))
         return Scored(score, members, {"no factor": int((universe & ~np.isfinite(score)).sum())}, {"fit": manifest.content})
 
@@ -137,11 +140,12 @@ class Trees:
             self._fits[period] = load_fit(self.work, self.combination, period)
         return self._fits[period]
 
-    def _text(self, key: str, run: int) -> str:
+    def _trees(self, key: str, run: int) -> lightgbm.Booster:
         period = period_of(key).name
-        if (period, run) not in self._texts:
-            self._texts[period, run] = self.work.store.read_bundle_file(fit_name(self.combination.name, period), f"model_{run}.txt").decode()
-        return self._texts[period, run]
+        if (period, run) not in self._read:
+            text = self.work.store.read_bundle_file(fit_name(self.combination.name, period), f"model_{run}.txt").decode()
+            self._read[period, run] = stored_trees(text)
+        return self._read[period, run]
 
 
 class Linear:
