@@ -33,10 +33,11 @@ from alpha_pipeline.risk.styles import EXPOSURES
 from alpha_pipeline.training.periods import CALENDAR_HALVES, Anchors, WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
-__all__ = ["BASELINES", "INDUSTRY", "CombinationSpec", "ExperimentSpec", "ModelSpec", "PortfolioSpec", "SignalSpec", "StudySpec", "replace_field"]
+__all__ = ["BASELINES", "INDUSTRY", "RISK_STYLES", "CombinationSpec", "ExperimentSpec", "ModelSpec", "PortfolioSpec", "SignalSpec", "StudySpec",
+           "replace_field"]
 
 Spec = TypeVar("Spec")
-INDUSTRY = "industry"
+INDUSTRY, RISK_STYLES = "industry", "risk_styles"
 BASELINES = ("linear_blend", "oracle")
 TRADE_PRICES, MODES = ("vwap", "open", "close"), ("weights", "shares")
 BENCHMARK_LEVELS = {"price": "close", "total_return": "close_total_return"}  # and the column of index_bars
@@ -50,9 +51,10 @@ class ModelSpec:
 
     ``network`` names an entry of ``alpha_pipeline.models.NETWORKS`` and ``settings`` are fields of its configuration that differ from the
     default; ``tensors`` are its inputs (checked against the network before training). ``label_shuffle_seed`` permutes the labels within each
-    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.EXPOSURES`` and "industry" (dummies): what a neutralized
-    loss and networks that need exposures see of each stock. ``label_neutral``, of the same names: the winsorized label is regressed on them,
-    date by date with an intercept, before it is standardized; a stock of which one is unknown has no label.
+    date: the control that must learn nothing. ``exposures`` are styles of ``risk.styles.EXPOSURES``, "industry" (dummies) and "risk_styles" (all
+    styles of the market's stored risk model): what a neutralized loss and networks that need exposures see of each stock. ``label_neutral``, of
+    the same names: the winsorized label is regressed on them, date by date with an intercept, before it is standardized; a stock of which one is
+    unknown has no label.
     """
 
     name: str
@@ -74,6 +76,16 @@ class ModelSpec:
         return digest([self.network, self.settings, tensors, self.label, self.universe, self.walk, self.training, self.seeds,
                        self.label_shuffle_seed, self.exposures, *([self.label_neutral] if self.label_neutral else [])])
 
+    @property
+    def has_exposures(self) -> bool:
+        """Whether its loss, its network or its label takes exposures."""
+        return bool(self.exposures or self.label_neutral)
+
+    @property
+    def reads_risk_styles(self) -> bool:
+        """Whether some of them are those of the stored risk model."""
+        return RISK_STYLES in (*self.exposures, *self.label_neutral)
+
     def panels(self) -> tuple[str, ...]:
         """Names of the panels its tensors are windows of, each once."""
         return tuple(dict.fromkeys(TENSORS[name].panel for name in self.tensors))
@@ -87,8 +99,8 @@ class ModelSpec:
             raise InvalidSpec(sentence("seeds must be distinct and at least one", where=where, got=self.seeds))
         for names in (self.exposures, self.label_neutral):
             for name in names:
-                if name not in (*EXPOSURES, INDUSTRY):
-                    raise unknown_name("exposure", name, [*EXPOSURES, INDUSTRY])
+                if name not in (*EXPOSURES, INDUSTRY, RISK_STYLES):
+                    raise unknown_name("exposure", name, [*EXPOSURES, INDUSTRY, RISK_STYLES])
             if len(set(names)) != len(names):
                 raise InvalidSpec(sentence("an exposure is named twice", where=where, got=", ".join(names)))
         if self.training.neutralize and not self.exposures:

@@ -13,13 +13,14 @@ import dagster as dg
 
 from alpha_pipeline.assets.partitions import half_year_key, period_name
 from alpha_pipeline.errors import AlphaPipelineError, BadInput, sentence, unknown_name
-from alpha_pipeline.experiment import ExperimentSpec, PortfolioSpec, StudySpec
+from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, StudySpec
 from alpha_pipeline.experiments.select import characteristic_panels
 from alpha_pipeline.market.calendar import as_date
 from alpha_pipeline.pipeline import risk_exposures, risk_model
 from alpha_pipeline.pipeline.combinations.plan import needed_from
 from alpha_pipeline.pipeline.ingest import ORDER
 from alpha_pipeline.pipeline.pages import INDEX
+from alpha_pipeline.pipeline.samples import training_plan
 from alpha_pipeline.pipeline.session import RunPlan, monday, rebalance_session
 from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.studies.study import study_name
@@ -156,6 +157,7 @@ def experiment_steps(spec: ExperimentSpec, plan: RunPlan, work: Workspace) -> li
     labels = sorted({f"labels/{name}" for name in (*(model.label.name for model in spec.models), *looking_back)})
     steps = [Step("Raw tables and panels", (*tables, *panels, *labels), plan.history[0], plan.end)]
     starts = needed_from(spec, as_date(plan.start), work.calendar)
+    steps += trained_risk_steps(spec.models, starts.models, plan, work)
     for model in spec.models:
         for period in periods_between(starts.models[model.name], plan.end, model.walk.anchors):
             key = half_year_key(period.name)
@@ -218,16 +220,26 @@ def _weeks(portfolio: PortfolioSpec, plan: RunPlan, work: Workspace) -> list[str
 
 def risk_steps(spec: ExperimentSpec, plan: RunPlan) -> list[Step]:
     """The market's risk model where a portfolio or study of the experiment needs it: forecasts from the first out-of-sample date on, exposures
-    and returns over the history that the first forecast is made from."""
-    studied = [name for study in spec.studies for name in study_kind(study.kind).needs(spec, study)]
-    if not any(portfolio.needs_risk_model for portfolio in spec.all_portfolios()) and not any(name.startswith("risk/") for name in studied):
-        return []
+    and returns over the history that the first forecast is made from; exposures of the out-of-sample dates alone where a study reads no more."""
+    studied = {name for study in spec.studies for name in study_kind(study.kind).needs(spec, study) if name.startswith("risk/")}
+    if not any(portfolio.needs_risk_model for portfolio in spec.all_portfolios()) and studied <= {risk_exposures.EXPOSURES}:
+        return [Step("Risk exposures", (risk_exposures.EXPOSURES,), plan.start, plan.end)] if studied else []
     first = max(0, plan.history.index(plan.start) + 1 - covariance.WINDOW_SESSIONS)
     return [
         Step("Risk exposures", (risk_exposures.EXPOSURES,), plan.history[max(0, first - 1)], plan.end),  # returns need those of the session before
         Step("Risk returns", (risk_model.FACTOR_RETURNS, risk_model.SPECIFIC_RETURNS), plan.history[first], plan.end),
         Step("Risk forecasts", (risk_model.COVARIANCE, risk_model.SPECIFIC), plan.start, plan.end),
     ]
+
+
+def trained_risk_steps(models: Sequence[ModelSpec], starts: Mapping[str, dt.date], plan: RunPlan, work: Workspace) -> list[Step]:
+    """Exposures of the stored risk model on the sessions that models freed of its styles train on."""
+    sampled: list[dt.date] = []
+    for model in models:
+        for period in periods_between(starts[model.name], plan.end, model.walk.anchors) if model.reads_risk_styles else ():
+            training = training_plan(work, model, period.name)
+            sampled += [*training.train_dates, *training.valid_dates]
+    return [Step("Risk exposures for training", (risk_exposures.EXPOSURES,), str(min(sampled)), str(max(sampled)))] if sampled else []
 
 
 def _session_from(work: Workspace, day: dt.date) -> str:

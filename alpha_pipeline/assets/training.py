@@ -11,8 +11,9 @@ import dagster as dg
 
 from alpha_pipeline.assets.common import OWNERS, SINGLE_RUN, frame_table, range_keys, running, step_metadata
 from alpha_pipeline.assets.partitions import Axes, period_name
-from alpha_pipeline.experiment import ModelSpec
+from alpha_pipeline.experiment import RISK_STYLES, ModelSpec
 from alpha_pipeline.pipeline import training as steps
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES as RISK_EXPOSURES
 from alpha_pipeline.pipeline.workspace import CODE_VERSION
 from alpha_pipeline.resources.compute import ComputeResource
 from alpha_pipeline.resources.market import MarketResource
@@ -33,9 +34,12 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
     """training_set, checkpoint and scores of one model."""
     prefix = ["models", spec.name]
     needs = [f"{panel}_panel" for panel in spec.panels()]
-    if (spec.exposures or spec.label_neutral) and "daily_panel" not in needs:
+    if spec.has_exposures and "daily_panel" not in needs:
         needs.append("daily_panel")
     upstream = ["universe", *(n for n in needs if n != "intraday_15m_panel" or "intraday_bars" in tables), f"labels/{spec.label.name}"]
+    if spec.reads_risk_styles:
+        upstream.append(RISK_EXPOSURES)
+    learned_from = {f"labels/{spec.label.name}", *(() if RISK_STYLES in spec.exposures else (RISK_EXPOSURES,))}  # training alone reads these
     tags = {"network": spec.network, "seeds": str(len(spec.seeds))}
     starts_late = spec.walk.anchors != CALENDAR_HALVES
     before, scored_by = (_BEFORE_LATE_START, _OWN_OR_LAST) if starts_late else (_BEFORE, None)
@@ -76,7 +80,7 @@ def model_assets(axes: Axes, spec: ModelSpec, tables: tuple[str, ...]) -> list[d
     @dg.asset(name="scores", key_prefix=prefix, group_name="scores", owners=OWNERS, kinds={"parquet"}, tags=tags, code_version=CODE_VERSION,
               partitions_def=axes.trade_dates, backfill_policy=SINGLE_RUN,
               deps=[dg.AssetDep(dg.AssetKey([*prefix, "checkpoint"]), partition_mapping=scored_by),
-                    *(dg.AssetKey(a) for a in upstream if not a.startswith("labels/"))],
+                    *(dg.AssetKey(a.split("/")) for a in upstream if a not in learned_from)],
               description=f"Score of every stock of the universe by {spec.name}: equal-weight mean of the seeds' z-scored predictions, and each "
                           "seed's own. The model of the date's half-year; known at the close.")
     def scores(context: dg.AssetExecutionContext, market: MarketResource, compute: ComputeResource) -> dg.MaterializeResult:

@@ -6,9 +6,8 @@ sessions before a half-year that starts on 31 January or 31 July, every second o
 vwap, 0.2 % one-way; two-sided turnover of at most 30 % a week.
 
 Ours, where the report is silent: 100 epochs at most, patience 10 (as MULTIFREQ), names younger than 60 sessions left out, no weight further than
-1 % from the benchmark's (without such a bound the neutral portfolio of highest expected return holds some thirty names). Deviations: v2.2
-takes out the six price-volume styles that a training can read, not the four of company reports; a name is not tradable on the next day when
-one limit price held all day, not already when it closed at a limit.
+1 % from the benchmark's (without such a bound the neutral portfolio of highest expected return holds some thirty names). Deviation: a name
+is not tradable on the next day when one limit price held all day, not already when it closed at a limit.
 """
 
 from __future__ import annotations
@@ -17,12 +16,11 @@ import datetime as dt
 from dataclasses import replace
 
 from alpha_pipeline.backtest.costs import FlatCosts
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec
+from alpha_pipeline.experiment import RISK_STYLES, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.portfolio.constraints import FullyInvested, IndustryBound, LongOnly, MaxDeviation, StyleBound, TurnoverLimit
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.reporting.published import published_key
-from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 
@@ -34,7 +32,7 @@ TRAINING = TrainingSpec(loss="mse", lr=1e-4)
 
 V2 = ModelSpec("alphanet_v2", "alphanet_v2", ("alphanet",), walk=WALK, training=TRAINING, seeds=tuple(range(10)))
 V2_1 = replace(V2, name="alphanet_v2_1", settings=(("n_sampled_fields", 8),))
-V2_2 = replace(V2, name="alphanet_v2_2", training=replace(TRAINING, neutralize=True), exposures=tuple(STYLES))
+V2_2 = replace(V2, name="alphanet_v2_2", training=replace(TRAINING, neutralize=True), exposures=(RISK_STYLES,))
 V2_3 = replace(V2, name="alphanet_v2_3", training=replace(TRAINING, top_half_weight=2.0))
 MODELS = (V2, V2_1, V2_2, V2_3)
 

@@ -2,7 +2,7 @@
 
 Source: the report's tables 1 to 6 (factors), section 5 and table 7 (portfolios). Where it is silent *(ours)*: three seeds, training from 2013 on with
 every fifth date, validation in blocks (its “re-split of training and validation”), networks' sizes; risk-adjusted returns are freed of industries
-and of the six price-volume styles; portfolios hold the factors of the risk-adjusted target; 0.3 % is the cost of a round trip, 0.15 % a side.
+and of the risk model's styles; portfolios hold the factors of the risk-adjusted target; 0.3 % is the cost of a round trip, 0.15 % a side.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import datetime as dt
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.combination.spec import CombinationSpec
-from alpha_pipeline.experiment import ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec
+from alpha_pipeline.experiment import RISK_STYLES, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec, StudySpec
 from alpha_pipeline.experiments.multifreq import CSI500, LINEAR_BLEND
 from alpha_pipeline.factors.factor_test import FactorTestSpec
 from alpha_pipeline.features.labels import ForwardReturn
@@ -20,12 +20,11 @@ from alpha_pipeline.portfolio.constraints import AnyConstraint, FullyInvested, I
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
 from alpha_pipeline.portfolio.exposure_constraints import FactorClassBound
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
-from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward
 
 NETWORKS = {"rnn": "attention_rnn", "attention": "attention_self", "residual": "attention_residual"}
 FREQUENCIES = ("10m", "30m")
-TARGETS: dict[str, tuple[str, ...]] = {"raw": (), "risk_adjusted": ("industry", *STYLES)}
+TARGETS: dict[str, tuple[str, ...]] = {"raw": (), "risk_adjusted": ("industry", RISK_STYLES)}
 """What the label is freed of. The raw excess over the market is the raw return: the market's mean disappears in the standardization."""
 
 LABEL = ForwardReturn(5, entry="next_vwap")

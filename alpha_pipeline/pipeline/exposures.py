@@ -1,7 +1,8 @@
-"""Exposures of stocks to price-volume styles and industries, from the panels: for neutralized losses and networks that need them.
+"""Exposures of stocks to styles and industries: for neutralized losses, labels free of them, and networks that need them.
 
-The numbers of a date depend on its own row and the ``HISTORY_DAYS`` − 1 rows before it, on nothing else: not on where a range starts or
-ends, nor on stocks and industries that appear later. So the daily run gives the same bits as a backfill.
+Price-volume styles come from the panels: the numbers of a date depend on its own row and the ``HISTORY_DAYS`` − 1 rows before it, on nothing
+else: not on where a range starts or ends, nor on stocks and industries that appear later. So the daily run gives the same bits as a backfill.
+"risk_styles" are read from the stored risk model.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alpha_pipeline.experiment import INDUSTRY
+from alpha_pipeline.experiment import INDUSTRY, RISK_STYLES
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.universe import UniverseSpec
+from alpha_pipeline.pipeline.risk_exposures import exposures_manifest, styles_of
+from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.risk.industries import industry_dummies
+from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
 from alpha_pipeline.risk.styles import EXPOSURES, StyleInputs, fill_missing, standardize
 
 if TYPE_CHECKING:
@@ -64,3 +68,33 @@ def exposures_of(panels: MarketPanels, names: Sequence[str], start: int, stop: i
         labels += panels.axis.industries[:n_industries]
     values = np.concatenate(columns, axis=2).astype(np.float32)
     return Exposures(values, tuple(labels), held.tolist(), stop - start)
+
+
+def model_exposures(work: Workspace, panels: MarketPanels, names: Sequence[str], start: int, stop: int, dates: Sequence[int]) -> Exposures:
+    """:func:`exposures_of`, where "risk_styles" among ``names`` stands for all styles of the stored risk model, ten or six.
+
+    A style that the risk model lacks on a date, for want of history, is 0 for everybody there: it explains nothing. A stock of which another
+    style is unknown is unknown. Raises :class:`MissingData` for a date that the risk model lacks.
+    """
+    from alpha_pipeline.training.exposures import Exposures
+
+    others = [name for name in names if name != RISK_STYLES]
+    if len(others) == len(names):
+        return exposures_of(panels, names, start, stop, dates)
+    held = sorted(dates)
+    days = [panels.daily.dates[start + at] for at in held]
+    stored = styles_of(work, panels, days, (*PRICE_STYLES, *REPORT_STYLES))
+    is_there = np.isfinite(stored).any(axis=1)  # (P, K)
+    values = np.where((~is_there & is_there.any(axis=1, keepdims=True))[:, None, :], 0.0, stored).astype(np.float32)
+    market = is_there.any(axis=0)
+    labels = [name for name, is_style in zip((*PRICE_STYLES, *REPORT_STYLES), market, strict=True) if is_style]
+    values = values[:, :, market]
+    if others:
+        more = exposures_of(panels, others, start, stop, held)
+        values, labels = np.concatenate([values, more.values], axis=2), [*labels, *more.names]
+    return Exposures(values, tuple(labels), held, stop - start)
+
+
+def risk_style_contents(work: Workspace, days: Sequence[str]) -> list[str]:
+    """Hashes of the partitions behind "risk_styles" on these dates; raises :class:`MissingData` for a date without one."""
+    return [exposures_manifest(work, day).content for day in days]

@@ -18,6 +18,7 @@ from alpha_pipeline.progress import track
 from alpha_pipeline.risk.descriptors import HISTORY_SESSIONS, PriceHistory, market_return, price_descriptors
 from alpha_pipeline.risk.reports import HISTORY_DAYS, ReportBook, report_descriptors
 from alpha_pipeline.risk.style_factors import style_factors
+from alpha_pipeline.store import Manifest
 
 EXPOSURES = "risk/exposures"
 UNIVERSE = UniverseSpec()  # the estimation universe: all A-shares that trade, without ST and names under 60 sessions old
@@ -134,6 +135,30 @@ def _frame(key: str, symbols: list[str], industry: np.ndarray, cap: np.ndarray, 
         "trade_date": pd.Series(np.full(len(symbols), np.datetime64(key, "s"))), "symbol": pd.array(symbols, dtype="str"),
         "industry": pd.array(list(industry), dtype="str"), "total_cap": cap, "in_universe": universe, **styles,
     })
+
+
+def exposures_manifest(work: Workspace, day: str) -> Manifest:
+    """Manifest of a date's exposures; raises :class:`MissingData` for a date that the risk model lacks."""
+    manifest = work.store.manifest(EXPOSURES, day)
+    if manifest is None:
+        raise MissingData(sentence(f"the risk model has no exposures on {day}", where=EXPOSURES,
+                                   next_step=f"Materialize '{EXPOSURES}' for {day} first."))
+    return manifest
+
+
+def styles_of(work: Workspace, panels: MarketPanels, days: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """(n_days, n_symbols, n_names) standardized exposures of the stored risk model; NaN where a name or a style is unknown.
+
+    Raises :class:`MissingData` for a date that the risk model lacks.
+    """
+    values = np.full((len(days), len(panels.axis), len(names)), np.nan)
+    for at, day in enumerate(days):
+        known = [name for name in names if name in exposures_manifest(work, day).columns]
+        frame = work.store.read(EXPOSURES, day, ["symbol", *known])
+        columns = panels.axis.known_columns(frame["symbol"].tolist())
+        for name in known:
+            values[at, columns, list(names).index(name)] = frame[name].to_numpy(dtype=np.float64)
+    return values
 
 
 class Book(Protocol):

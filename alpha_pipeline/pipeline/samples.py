@@ -14,7 +14,7 @@ from alpha_pipeline.features.labels import by_formation, neutral_labels, standar
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.features.tensors import TENSORS
 from alpha_pipeline.market.universe import tradable_next_day
-from alpha_pipeline.pipeline.exposures import HISTORY_DAYS, exposures_of
+from alpha_pipeline.pipeline.exposures import HISTORY_DAYS, model_exposures
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.training.periods import TrainingPlan
 
@@ -30,12 +30,12 @@ def min_history(spec: ModelSpec) -> int:
 
 def data_history(spec: ModelSpec) -> int:
     """Sessions, its own included, of which a sample can depend: windows, and exposures if the model or its label has any."""
-    return max(min_history(spec), HISTORY_DAYS if spec.exposures or spec.label_neutral else 1)
+    return max(min_history(spec), HISTORY_DAYS if spec.has_exposures else 1)
 
 
 def panel_names(spec: ModelSpec) -> list[str]:
     """Panels that training reads."""
-    exposed = ["daily"] if (spec.exposures or spec.label_neutral) and "daily" not in spec.panels() else []
+    exposed = ["daily"] if spec.has_exposures and "daily" not in spec.panels() else []
     return [*spec.panels(), *exposed, "status", f"label_{spec.label.name}"]
 
 
@@ -53,7 +53,7 @@ class SampleData:
     offset: int
 
 
-def sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int, dates: Sequence[int]) -> SampleData:
+def sample_data(work: Workspace, panels: MarketPanels, spec: ModelSpec, start: int, stop: int, dates: Sequence[int]) -> SampleData:
     """Labels use rows before ``stop`` only. Names that cannot be traded on the session after formation carry no label: the reports' sample
     filter, which never touches features or the universe they are standardized over.
 
@@ -67,7 +67,7 @@ def sample_data(panels: MarketPanels, spec: ModelSpec, start: int, stop: int, da
     formed = by_formation(realized, spec.label)
     if not spec.label_neutral:
         return SampleData(universe, standardize_labels(formed, labelled), start)
-    exposures = exposures_of(panels, spec.label_neutral, start, stop, dates)
+    exposures = model_exposures(work, panels, spec.label_neutral, start, stop, dates)
     labels = np.full(formed.shape, np.nan)
     for at in sorted(set(dates)):
         columns = np.flatnonzero(labelled[at] & exposures.known(at))

@@ -13,10 +13,10 @@ import pandas as pd
 
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, MissingData, sentence
-from alpha_pipeline.experiment import ModelSpec
+from alpha_pipeline.experiment import RISK_STYLES, ModelSpec
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.features.tensors import TENSORS
-from alpha_pipeline.pipeline.exposures import exposures_of
+from alpha_pipeline.pipeline.exposures import model_exposures, risk_style_contents
 from alpha_pipeline.pipeline.panels import panel_data_version
 from alpha_pipeline.pipeline.samples import data_history, min_history, network_config, panel_names, sample_data, training_plan, windows_of
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, StepReport, Workspace
@@ -65,10 +65,10 @@ def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest
                                    next_step=f"Materialize the panels up to {last} first."))
     first_row = int(min(plan.train_indices[0], plan.valid_indices[0])) - data_history(spec) + 1
     first = work.calendar.keys()[max(0, first_row)]
-    version = panel_data_version(panels, panel_names(spec), first, last)
+    version = _data_version(work, panels, spec, first, last, sorted(map(str, (*plan.train_dates, *plan.valid_dates))))
     begin = panels.status.index(first)
     sampled = [panels.status.index(str(day)) - begin for day in (*plan.train_dates, *plan.valid_dates)]
-    data = sample_data(panels, spec, begin, panels.status.index(last) + 1, sampled)
+    data = sample_data(work, panels, spec, begin, panels.status.index(last) + 1, sampled)
     rows = []
     for part, days in (("train", plan.train_dates), ("valid", plan.valid_dates)):
         for day in days:
@@ -78,6 +78,12 @@ def make_training_set(work: Workspace, spec: ModelSpec, period: str) -> Manifest
     meta = {"data_version": version, "spec_digest": spec_digest(spec), "period": period, "first": first, "last_known": last,
             "train_range": list(plan.train_range), "valid_range": list(plan.valid_range), "n_sampled": plan.n_sampled, "n_purged": plan.n_purged}
     return work.store.write(training_set_table(spec.name), period, frame, source=combine([spec_digest(spec), version]), meta=meta)
+
+
+def _data_version(work: Workspace, panels: MarketPanels, spec: ModelSpec, first: str, last: str, sampled: Sequence[str]) -> str:
+    """One hash of all data behind a period's samples; ``sampled`` dates in order."""
+    version = panel_data_version(panels, panel_names(spec), first, last)
+    return combine([version, *risk_style_contents(work, sampled)]) if spec.reads_risk_styles else version
 
 
 def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: OnEpoch | None = None,
@@ -106,8 +112,10 @@ def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: 
         frame = work.store.read(training_set_table(spec.name), period)
         indices = {part: [panels.status.index(str(day.date())) - start for day in frame.loc[frame["part"] == part, "trade_date"]]
                    for part in ("train", "valid")}
-        data = sample_data(panels, spec, start, stop, [*indices["train"], *indices["valid"]])
-        exposures = exposures_of(panels, spec.exposures, start, stop, [*indices["train"], *indices["valid"]]) if spec.exposures else None
+        data = sample_data(work, panels, spec, start, stop, [*indices["train"], *indices["valid"]])
+        exposures = None
+        if spec.exposures:
+            exposures = model_exposures(work, panels, spec.exposures, start, stop, [*indices["train"], *indices["valid"]])
         parts = {part: SampleSet(windows, data.universe, data.labels, days, label_shuffle_seed=spec.label_shuffle_seed, exposures=exposures)
                  for part, days in indices.items()}
         work_folder = folder / f"work-{combine([manifest.source, device])[:12]}"
@@ -185,7 +193,8 @@ def training_data_unchanged(work: Workspace, spec: ModelSpec, period: str) -> tu
     """Whether the data a checkpoint was trained on are still the data in the panels, and a sentence."""
     checkpoint = load(work, spec, period)
     manifest = _training_set(work, spec, period)
-    now = panel_data_version(work.panels, panel_names(spec), manifest.meta["first"], manifest.meta["last_known"])
+    days = work.store.read(training_set_table(spec.name), period, ["trade_date"])["trade_date"]
+    now = _data_version(work, work.panels, spec, manifest.meta["first"], manifest.meta["last_known"], [str(day.date()) for day in days])
     if now == checkpoint.manifest.data_version:
         return True, f"data version {now[:12]} as at training"
     return False, f"data version is {now[:12]}, the checkpoint saw {checkpoint.manifest.data_version[:12]}: train {period} again"
@@ -212,7 +221,7 @@ def score(work: Workspace, spec: ModelSpec, keys: Sequence[str], device: str) ->
         period = spec.walk.period_of(key).name
         if period not in checkpoints:
             checkpoints[period] = load(work, spec, period)
-        source = _score_source(panels, spec, key, checkpoints[period].checkpoint_hash)
+        source = _score_source(work, panels, spec, key, checkpoints[period].checkpoint_hash)
         if _is_current(work, spec, key, source):
             report.reused.append(key)
         else:
@@ -246,7 +255,7 @@ def _score_period(work: Workspace, panels: MarketPanels, spec: ModelSpec, items:
     indices = [row - start for row in rows]
     windows = placed(windows_of(panels, spec, start, stop), torch.device(device), 0)
     universe = panels.universe(spec.universe, start, stop)
-    exposures = exposures_of(panels, spec.exposures, start, stop, indices) if config.needs_exposures else None
+    exposures = model_exposures(work, panels, spec.exposures, start, stop, indices) if config.needs_exposures else None
     networks = trained_networks(config, checkpoint.weights, torch.device(device))
     scores = score_dates(networks, windows, universe, indices, torch.device(device), exposures)
     for (key, source), result in zip(items, track(scores, f"scores {spec.name}", len(items)), strict=True):
@@ -273,7 +282,7 @@ def _factor_frame(columns: dict[str, Any], seeds: Sequence[int], factors_MSK: np
     return pd.DataFrame({name: columns[name] for name in ("trade_date", "symbol")} | values)
 
 
-def _score_source(panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_hash: str) -> str:
+def _score_source(work: Workspace, panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_hash: str) -> str:
     parts = [CODE_VERSION, checkpoint_hash]
     for name in spec.tensors:
         panel = panels.by_name(TENSORS[name].panel)
@@ -287,4 +296,6 @@ def _score_source(panels: MarketPanels, spec: ModelSpec, key: str, checkpoint_ha
     if needs_exposures:
         at = panels.daily.index(key)
         parts += [row.checksum for row in panels.daily.rows[max(0, at - data_history(spec) + 1): at + 1]]
+        if RISK_STYLES in spec.exposures:
+            parts += risk_style_contents(work, [key])
     return combine(parts)

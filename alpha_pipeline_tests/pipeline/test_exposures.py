@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from alpha_pipeline import models
-from alpha_pipeline.errors import InvalidSpec, UnknownName
+from alpha_pipeline.errors import InvalidSpec, MissingData, UnknownName
 from alpha_pipeline.models.contract import Network, NetworkConfig
 from alpha_pipeline.models.head import ScoreHead
 from alpha_pipeline.pipeline import training
-from alpha_pipeline.pipeline.exposures import HISTORY_DAYS, exposures_of, style_inputs
-from alpha_pipeline.pipeline.samples import network_config
+from alpha_pipeline.pipeline.exposures import HISTORY_DAYS, exposures_of, model_exposures, style_inputs
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES, make_exposures
+from alpha_pipeline.pipeline.samples import network_config, training_plan
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.risk.styles import STYLES, StyleInputs, style_exposures
 from alpha_pipeline_tests.conftest import TINY_MODEL
@@ -127,3 +128,62 @@ class TestModel:
         plain: Any = replace(MODEL, exposures=(), training=replace(MODEL.training, neutralize=False))
         with pytest.raises(InvalidSpec, match="this network reads exposures"):
             network_config(plain)
+
+
+class TestRiskStyles:
+    """Styles of the stored risk model, for losses and labels."""
+
+    MODEL = replace(MODEL, exposures=("risk_styles",), label_neutral=("industry", "risk_styles"))
+
+    @pytest.fixture
+    def work(self, ci_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+        monkeypatch.setitem(models.NETWORKS, "exposed", ExposedConfig)
+        shutil.copytree(ci_run.work.root, tmp_path / "market")
+        return Workspace(ci_run.work.market, str(tmp_path / "market"), ci_run.work.source)
+
+    def test_are_the_stored_numbers_and_absent_ones_explain_nothing(self, work):
+        panels = work.panels
+        keys = [panels.daily.dates[row] for row in (60, 150)]
+        make_exposures(work, keys)
+        found = model_exposures(work, panels, ("risk_styles", "liquidity_10d"), 0, 160, [60, 150])
+        for at, key in zip((60, 150), keys, strict=True):
+            frame, manifest = work.store.read(EXPOSURES, key), work.store.manifest(EXPOSURES, key)
+            columns = panels.axis.known_columns(frame["symbol"].tolist())
+            for k, name in enumerate(found.names[:-1]):
+                got = found.of(at, columns)[:, k]
+                if name in manifest.meta["absent"]:
+                    assert (got == 0).all()
+                else:
+                    np.testing.assert_array_equal(got, frame[name].to_numpy(dtype=np.float32))
+        assert work.store.manifest(EXPOSURES, keys[0]).meta["absent"]  # 60 sessions are too few for momentum
+        assert found.names[-1] == "liquidity_10d"
+
+    def test_training_needs_them_and_notices_when_they_change(self, work):
+        sampled = training_plan(work, self.MODEL, PERIOD)
+        days = sorted(map(str, (*sampled.train_dates, *sampled.valid_dates)))
+        shutil.rmtree(Path(work.root) / "lake" / EXPOSURES)
+        make_exposures(work, days[1:])
+        with pytest.raises(MissingData, match=f"no exposures on {days[0]}.*Materialize 'risk/exposures'"):
+            training.make_training_set(Workspace(work.market, work.root, work.source), self.MODEL, PERIOD)
+        make_exposures(work, days)
+        training.make_training_set(work, self.MODEL, PERIOD)
+        training.train(work, self.MODEL, PERIOD, "cpu")
+        assert training.training_data_unchanged(work, self.MODEL, PERIOD)[0]
+        frame = work.store.read(EXPOSURES, days[-1])
+        work.store.write(EXPOSURES, days[-1], frame.assign(size=frame["size"] + 1.0), source="another")
+        assert not training.training_data_unchanged(work, self.MODEL, PERIOD)[0]
+
+    def test_the_daily_run_gives_the_same_scores_as_a_backfill(self, work, ci_run):
+        sampled = training_plan(work, self.MODEL, PERIOD)
+        keys = list(ci_run.plan.scored[-3:])
+        make_exposures(work, sorted({*map(str, (*sampled.train_dates, *sampled.valid_dates)), *keys}))
+        training.make_training_set(work, self.MODEL, PERIOD)
+        training.train(work, self.MODEL, PERIOD, "cpu")
+        assert training.score(work, self.MODEL, keys, "cpu").computed == keys
+        table = training.scores_table(self.MODEL.name)
+        contents = {key: work.store.manifest(table, key).content for key in keys}
+        assert training.score(work, self.MODEL, keys, "cpu").reused == keys
+        shutil.rmtree(Path(work.root) / "lake" / "models" / "exposed" / "scores")
+        for key in keys:
+            training.score(Workspace(work.market, work.root, work.source), self.MODEL, [key], "cpu")
+        assert {key: work.store.manifest(table, key).content for key in keys} == contents

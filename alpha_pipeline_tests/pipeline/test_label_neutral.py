@@ -40,7 +40,7 @@ class TestProperties:
     def test_labels_of_a_market_are_orthogonal_to_their_exposures_and_exist_on_sampled_dates_alone(self, ci_run):
         panels = ci_run.work.panels
         dates = [20, 60]
-        data = sample_data(panels, NEUTRAL, 0, 90, dates)
+        data = sample_data(ci_run.work, panels, NEUTRAL, 0, 90, dates)
         exposures = exposures_of(panels, NEUTRAL.label_neutral, 0, 90, dates)
         assert np.flatnonzero(np.isfinite(data.labels).any(axis=1)).tolist() == dates
         for at in dates:
@@ -49,12 +49,12 @@ class TestProperties:
 
     def test_a_date_does_not_depend_on_the_others_sampled(self, ci_run):
         panels = ci_run.work.panels
-        alone, together = (sample_data(panels, NEUTRAL, 0, 90, dates).labels[60] for dates in ([60], [20, 40, 60]))
+        alone, together = (sample_data(ci_run.work, panels, NEUTRAL, 0, 90, dates).labels[60] for dates in ([60], [20, 40, 60]))
         assert np.array_equal(alone, together, equal_nan=True)
 
     def test_without_it_labels_are_as_before(self, ci_run):
         panels = ci_run.work.panels
-        data = sample_data(panels, TINY_MODEL, 0, 90, [60])
+        data = sample_data(ci_run.work, panels, TINY_MODEL, 0, 90, [60])
         raw = by_formation(panels.label(TINY_MODEL.label.name).field("return", 0, 90), TINY_MODEL.label)
         assert np.isfinite(data.labels[10]).any() and (np.isfinite(data.labels[60]) <= np.isfinite(raw[60])).all()
 

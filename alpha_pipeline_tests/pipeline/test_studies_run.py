@@ -7,8 +7,9 @@ import pytest
 
 from alpha_pipeline.errors import MissingData, UnknownName
 from alpha_pipeline.experiment import StudySpec
+from alpha_pipeline.pipeline.risk_exposures import styles_of
 from alpha_pipeline.pipeline.studies import STUDIES
-from alpha_pipeline.pipeline.studies.stored_inputs import factor_returns_of, rebalances_of, styles_of
+from alpha_pipeline.pipeline.studies.stored_inputs import factor_returns_of, rebalances_of
 from alpha_pipeline.reporting.exhibits import StudySection, study_blocks
 from alpha_pipeline_tests.conftest import TINY
 

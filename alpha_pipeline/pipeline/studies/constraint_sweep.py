@@ -20,8 +20,8 @@ from alpha_pipeline.experiments import published_riskcontrol as said
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.schema import INDICES
 from alpha_pipeline.pipeline.backtests import read_backtest
-from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
-from alpha_pipeline.pipeline.studies.stored_inputs import caps_at, dated, names_in, portfolio_named, rebalances_of, setting, styles_of, with_dates
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES, styles_of
+from alpha_pipeline.pipeline.studies.stored_inputs import caps_at, dated, names_in, portfolio_named, rebalances_of, setting, with_dates
 from alpha_pipeline.pipeline.studies.study import Frames, Study
 from alpha_pipeline.pipeline.studies.top_layers import rebased
 from alpha_pipeline.pipeline.workspace import Workspace

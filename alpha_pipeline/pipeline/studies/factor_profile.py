@@ -12,8 +12,8 @@ from alpha_pipeline.experiment import ExperimentSpec, StudySpec
 from alpha_pipeline.experiments.published_riskcontrol import FACTOR_CORRELATION, LOWEST_SIZE_CORRELATION, SIZE_EXPOSURE
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.pipeline.exposures import style_inputs
-from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
-from alpha_pipeline.pipeline.studies.stored_inputs import dated, pool_of, scores_of, setting, signal_days, signal_named, styles_of, with_dates
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES, styles_of
+from alpha_pipeline.pipeline.studies.stored_inputs import dated, pool_of, scores_of, setting, signal_days, signal_named, with_dates
 from alpha_pipeline.pipeline.studies.study import Frames, Study
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.exhibits import Exhibit, PictureExhibit, TableExhibit

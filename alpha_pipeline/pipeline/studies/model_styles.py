@@ -9,15 +9,15 @@ import pandas as pd
 
 from alpha_pipeline.cross_section import residualize
 from alpha_pipeline.diagnostics.factor_exposure import style_correlations
-from alpha_pipeline.experiment import ExperimentSpec, StudySpec
+from alpha_pipeline.experiment import RISK_STYLES, ExperimentSpec, StudySpec
 from alpha_pipeline.market.universe import UniverseSpec
-from alpha_pipeline.pipeline.exposures import HISTORY_DAYS, exposures_of
+from alpha_pipeline.pipeline.exposures import model_exposures
 from alpha_pipeline.pipeline.factors import factor_table, read_scores
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
 from alpha_pipeline.pipeline.studies.study import Frames, Study
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.exhibits import Exhibit, PictureExhibit, TableExhibit
 from alpha_pipeline.reporting.published import PublishedReport
-from alpha_pipeline.risk.styles import STYLES
 
 EXPLAINED = "explained"
 
@@ -49,13 +49,13 @@ def _run(work: Workspace, experiment: ExperimentSpec, study: StudySpec, start: s
     first, stop = panels.daily.index(start), panels.daily.index(end) + 1
     rows = list(range(first, stop, int(dict(study.settings).get("every", 5))))
     days = [panels.daily.dates[row] for row in rows]
-    before = max(0, first - HISTORY_DAYS + 1)
-    styles = exposures_of(panels, tuple(STYLES), before, stop, [row - before for row in rows]).values.astype(np.float64)
+    found_styles = model_exposures(work, panels, (RISK_STYLES,), first, stop, [row - first for row in rows])
+    names, styles = found_styles.names, found_styles.values.astype(np.float64)
     mask = panels.universe(UniverseSpec(), first, stop)[[row - first for row in rows]]
     frames = []
     for signal in experiment.signals:
         scores = read_scores(work, panels, factor_table(signal.name), days, "score")
-        found = style_correlations(scores, days, {name: styles[:, :, k] for k, name in enumerate(STYLES)}, mask=mask)
+        found = style_correlations(scores, days, {name: styles[:, :, k] for k, name in enumerate(names)}, mask=mask)
         frames.append(found.assign(**{EXPLAINED: style_share(scores, styles, mask)}, signal=signal.published or signal.name))
     return {"styles": pd.concat(frames, ignore_index=True)}
 
@@ -75,7 +75,7 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     return [
         TableExhibit("styles", "Correlation with styles, mean over dates", table, formats,
                      "Cross-sectional correlation of the raw score, before any neutralization, with the standardized style; mean over the sampled "
-                     "dates. Explained together: R² of the score on all styles.",
+                     "dates. Explained together: R² of the score on all styles of the market's risk model: ten, or six without company reports.",
                      notes=("The published report says that v2.2 has less of the styles and prints no numbers.",)),
         PictureExhibit("style-bars", "Correlation with each style", "Mean over dates; a bar per model.", "bars", bars),
         PictureExhibit("style-share", "Share of the score that styles explain", "R² by date.", "lines", shares, percent=True),
@@ -83,4 +83,4 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
 
 
 STUDY = Study("Style exposures of the models", _run, _exhibits,
-                     needs=lambda experiment, study: [f"signals/{signal.name}/factor" for signal in experiment.signals])
+              needs=lambda experiment, study: [EXPOSURES, *(f"signals/{signal.name}/factor" for signal in experiment.signals)])

@@ -14,7 +14,6 @@ from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.universe import UniverseSpec
 from alpha_pipeline.pipeline.factors import factor_table, read_scores
 from alpha_pipeline.pipeline.portfolios import weights_table
-from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
 from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS
 from alpha_pipeline.pipeline.workspace import Workspace
 
@@ -73,24 +72,6 @@ def pool_of(panels: MarketPanels, universe: UniverseSpec, days: Sequence[str]) -
     first = panels.daily.index(days[0])
     assert panels.daily.index(days[-1]) - first + 1 == len(days), "days must follow one another"
     return panels.universe(universe, first, first + len(days))
-
-
-def styles_of(work: Workspace, panels: MarketPanels, days: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """(n_days, n_symbols, n_names) standardized exposures of the stored risk model; NaN where a name or a style is unknown.
-
-    Raises :class:`MissingData` for a date that the risk model lacks.
-    """
-    values = np.full((len(days), len(panels.axis), len(names)), np.nan)
-    for at, day in enumerate(days):
-        manifest = work.store.manifest(EXPOSURES, day)
-        if manifest is None:
-            raise MissingData(sentence(f"the risk model has no exposures on {day}", where=EXPOSURES, next_step=f"Materialize '{EXPOSURES}' first."))
-        known = [name for name in names if name in manifest.columns]
-        frame = work.store.read(EXPOSURES, day, ["symbol", *known])
-        columns = panels.axis.known_columns(frame["symbol"].tolist())
-        for name in known:
-            values[at, columns, list(names).index(name)] = frame[name].to_numpy(dtype=np.float64)
-    return values
 
 
 def factor_returns_of(work: Workspace, days: Sequence[str], names: Sequence[str]) -> np.ndarray:

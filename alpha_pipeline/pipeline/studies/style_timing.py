@@ -18,9 +18,9 @@ from alpha_pipeline.experiments.published_riskcontrol import (
     SIZE_TIMING_WITHOUT_OUTLIERS,
     STYLE_TIMING,
 )
-from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES, styles_of
 from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS
-from alpha_pipeline.pipeline.studies.stored_inputs import factor_returns_of, names_in, portfolio_named, rebalances_of, styles_of
+from alpha_pipeline.pipeline.studies.stored_inputs import factor_returns_of, names_in, portfolio_named, rebalances_of
 from alpha_pipeline.pipeline.studies.study import Frames, Study
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.reporting.exhibits import Exhibit, PictureExhibit, TableExhibit
