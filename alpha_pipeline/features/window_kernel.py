@@ -24,8 +24,11 @@ _PER_THREAD = 1 << 20  # numbers below which another thread costs more than it s
 
 
 def _standardize(raw: Array, ahead: int, first: int, end: int, columns: npt.NDArray[np.int64], places: npt.NDArray[np.int64],
-                 close: int, volume: int, before: int, anchor: Array, inverse: Array, rest: Array, scale: Array, shift: Array, x: Array) -> None:
-    """Steps [first, end) of x (T, F, N). ``places``: row of each field in ``raw`` (T + ahead, P, S), or −1 for the return from the row before."""
+                 close: int, volume: int, before: int, anchor: Array, inverse: Array, rest: Array, scale: Array, shift: Array, clip: float,
+                 x: Array) -> None:
+    """Steps [first, end) of x (T, F, N). ``places``: row of each field in ``raw`` (T + ahead, P, S), or −1 for the return from the row before.
+    ``clip`` > 0: what lies beyond ± clip is cut, and what is unknown becomes 0."""
+    limit = np.float32(clip)
     n_fields, n_stocks = x.shape[1], x.shape[2]
     for t in range(first, end):
         for f in range(n_fields):
@@ -42,8 +45,13 @@ def _standardize(raw: Array, ahead: int, first: int, end: int, columns: npt.NDAr
                     if traded[columns[n]] == 0:
                         u = np.float32(0.0)
                     out[n] = ((u - anchor[f, n]) * inverse[f, n] + rest[f, n]) * a
-            for n in range(n_stocks):  # on its own, so that it is not contracted with the multiplication, which torch rounds
-                out[n] += b
+            if limit > 0:
+                for n in range(n_stocks):
+                    z = min(max(out[n] + b, -limit), limit)
+                    out[n] = z if out[n] == out[n] else np.float32(0.0)
+            else:
+                for n in range(n_stocks):  # on its own, so that it is not contracted with the multiplication, which torch rounds
+                    out[n] += b
 
 
 _kernel: Any
@@ -55,15 +63,15 @@ except RuntimeError:  # no folder to keep machine code in
 
 def standardized_window(raw_TPS: Tensor, ahead: int, columns: npt.NDArray[np.int64], places: Sequence[int], close: int, volume: int,
                         before: int, anchor_FN: Tensor, inverse_FN: Tensor, rest_FN: Tensor, scale_TF: Tensor, shift_TF: Tensor,
-                        x_TFN: Tensor) -> None:
+                        clip: float, x_TFN: Tensor) -> None:
     """Fill x (T, F, N), all float32 on the CPU; arguments as in :func:`_standardize`."""
-    arrays = [t.numpy() for t in (anchor_FN, inverse_FN, rest_FN, scale_TF, shift_TF, x_TFN)]
-    raw, at = raw_TPS.numpy(), np.array(places, dtype=np.int64)
+    arrays = [t.numpy() for t in (anchor_FN, inverse_FN, rest_FN, scale_TF, shift_TF)]
+    raw, x, at = raw_TPS.numpy(), x_TFN.numpy(), np.array(places, dtype=np.int64)
     n_steps = x_TFN.shape[0]
     n_threads = min(torch.get_num_threads(), max(1, x_TFN.numel() // _PER_THREAD))
 
     def work(first: int, end: int) -> None:
-        _kernel(raw, ahead, first, end, columns, at, close, volume, before, *arrays)
+        _kernel(raw, ahead, first, end, columns, at, close, volume, before, *arrays, clip, x)
 
     if n_threads == 1:
         work(0, n_steps)

@@ -253,7 +253,7 @@ class Windows:
                 levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
             return x_TFN
         divisor_FN = self._last(raw_TPS, at) if self.spec.scale == "last" else _divisor(statistics)
-        if self.device.type == "cpu" and self.spec.scale != "zscore" and _has_numba():
+        if self.device.type == "cpu" and _has_numba():
             self._fill(raw_TPS, columns, self._ratio(divisor_FN, slice(0, self.spec.n_fields)), statistics, x_TFN)
             return x_TFN
         ratios = [(fields, self._ratio(divisor_FN, fields)) for fields in field_parts]
@@ -310,7 +310,8 @@ class Windows:
         close, volume = (places[fields.index(name)] if name in fields else -1 for name in ("close", "volume"))
         standardized_window(raw_TPS, 0 if lagged is None else 1, columns, [-1 if place is None else place for place in places],
                             -1 if close is None else close, -1 if volume is None else volume, -1 if lagged is None else lagged[1],
-                            ratio.anchor, ratio.inverse, ratio.minus_rest, statistics.scale, statistics.shift, x_TFN)
+                            ratio.anchor, ratio.inverse, ratio.minus_rest, statistics.scale, statistics.shift,
+                            CLIP if self.spec.scale == "zscore" else 0.0, x_TFN)
 
     def _raw(self, date_index: int) -> Tensor:
         """Panel rows (T, P, S) of the window's steps, one more ahead with ``return``; a view. Only rows up to ``date_index`` are in it."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, MissingData, NotEnoughData, UnknownName
 from alpha_pipeline.features import windows as windows_module
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.rows import PANELS
 from alpha_pipeline.features.tensors import BAR_FIELDS, DAILY, INTRADAY_15M, TENSORS, TensorSpec, tensor_spec
 from alpha_pipeline.features.windows import REASONS, Windows, common_columns
@@ -221,12 +222,16 @@ class TestProperties:
         assert torch.equal(results[0], results[2])
 
     @pytest.mark.skipif(not windows_module._has_numba(), reason="numba, the optional extra 'fast', is not installed")
-    @pytest.mark.parametrize("name", ["daily", "intraday_15m", "weekly", "rawbar"])
+    @pytest.mark.parametrize("name", ["daily", "intraday_15m", "weekly", "rawbar", "mschars", "chars_30m"])
     def test_the_kernel_gives_the_numbers_of_torch(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         spec, rng = TENSORS[name], np.random.default_rng(4)
-        fields = PANELS[spec.panel].fields
+        fields = {**PANELS, **CHARACTERISTIC_PANELS}[spec.panel].fields
         values = rng.lognormal(2, 0.3, (spec.n_rows + 2, spec.steps_per_day, len(fields), 60)).astype(np.float32)
-        values[-3, :, fields.index("volume"), ::7] = 0  # the return of such a day is 0
+        if spec.scale == "zscore":
+            values[rng.random(values.shape) < 0.1] = np.nan
+            values[:, :, 1, 4] = np.nan  # a series that nobody knows
+        else:
+            values[-3, :, fields.index("volume"), ::7] = 0  # the return of such a day is 0
         monkeypatch.setattr("alpha_pipeline.features.window_kernel._PER_THREAD", 500)  # a short window on several threads
         windows = Windows(spec, values, np.zeros((len(values), 60), dtype=bool), fields)
         columns = np.array([3, 4, 58, 0, 17, 31, 35])
