@@ -167,7 +167,8 @@ class PortfolioSpec:
     n ≥ 5 = on every n-th session of the market, counted from its first one (a week then holds at most one signal date, and its partition none if
     it has none). ``mode``: ``weights`` = fractions, flat ``costs``; ``shares`` = whole lots bought with ``capital`` (CNY) under ``share_rules``
     (commission with its minimum, stamp duty, participation cap, square-root impact), which replace ``costs`` in the backtest; the weights are
-    decided from the same drifted fractions in both. ``benchmark_level``: ``price`` or ``total_return`` index.
+    decided from the same drifted fractions in both. ``benchmark_level``: ``price`` or ``total_return`` index. ``left_out``: factors of a limit that
+    the market cannot have, in words; filled when an experiment is fitted to a market, and printed in its report.
     """
 
     name: str
@@ -183,6 +184,7 @@ class PortfolioSpec:
     capital: float = 1e8
     share_rules: ShareRules = ShareRules()
     benchmark_level: str = "price"
+    left_out: tuple[str, ...] = ()
 
     @property
     def benchmark(self) -> str:

@@ -26,6 +26,7 @@ from alpha_pipeline.market.universe import UniverseSpec
 from alpha_pipeline.pipeline.training import network_config
 from alpha_pipeline.portfolio.constraints import FullyInvested, LongOnly, StyleBound, TurnoverLimit, constraint_type
 from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
+from alpha_pipeline.portfolio.exposure_constraints import FactorClassBound
 from alpha_pipeline.sources.base import SourceDescription
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import LOSS_NAMES, TrainingSpec
@@ -36,7 +37,7 @@ REAL = SourceDescription("files", False, "a real market", tuple(TABLES), intrada
 
 # Fields that name a thing and decide nothing: two models that differ in them alone share checkpoints, two portfolios the weights.
 MODEL_LABELS = {"name"}
-PORTFOLIO_LABELS = {"name", "published"}
+PORTFOLIO_LABELS = {"name", "published", "left_out"}
 # Fields of a portfolio that its weights do not depend on, only what is made of them.
 PORTFOLIO_RESULTS = {"attribution", "mode", "capital", "benchmark_level"}
 
@@ -64,6 +65,7 @@ OTHER: dict[str, Any] = {
     "trade_price": "open",
     "mode": "shares",
     "benchmark_level": "total_return",
+    "left_out": ("a limit",),
     "max_participation": 0.1,
     "slippage": 0.001,
     "every": 5,
@@ -381,6 +383,20 @@ class TestSelect:
         ):
             carried(MULTIFREQ, source)
         assert carried(EXPERIMENTS["multifreq_daily"], source) == EXPERIMENTS["multifreq_daily"]
+
+    def test_limits_on_factors_that_the_source_cannot_have_are_left_out_by_name(self):
+        poorer = replace(REAL, intraday_minutes=5, missing={"intraday_bars.trade_count": "not sold"})
+        portfolio = for_source(EXPERIMENTS["attention"], poorer).portfolios[0]
+        classes = {c.factor_class: c.factors for c in portfolio.optimizer.constraints if isinstance(c, FactorClassBound)}
+        assert classes["high_frequency"] == ("mschars.closing_volume_share@20",)
+        assert [text.split(":")[0] for text in portfolio.left_out] == ["l2chars.opening_net_buying@20", "l2chars.large_net_buying@20"]
+        assert "intraday_bars.trade_count" in portfolio.left_out[0]
+        assert missing_for(EXPERIMENTS["attention"], poorer) == []
+        whole = replace(poorer, missing={})
+        assert for_source(EXPERIMENTS["attention"], whole).portfolios == EXPERIMENTS["attention"].portfolios
+        nothing = for_source(EXPERIMENTS["attention"], self.without("intraday_bars")).portfolios[0]
+        assert len(nothing.left_out) == 3
+        assert "high_frequency" not in {c.factor_class for c in nothing.optimizer.constraints if isinstance(c, FactorClassBound)}
 
     def test_such_an_experiment_is_not_in_the_graph(self):
         parts = shared_parts((DEMO, EXPERIMENTS["multifreq_daily"]), self.without("intraday_bars"))

@@ -38,9 +38,9 @@ OTHERS = (
 
 NEUTRAL_STYLES = ("size", "btop")
 ORDINARY = tuple(name for name in (*PRICE_STYLES, *REPORT_STYLES) if name not in NEUTRAL_STYLES)
-HIGH_FREQUENCY = ("mschars.closing_volume_share@20",)
-"""The high-frequency factor every market with minute bars has. Those made of order flow enter the return model where a market has them, but a
-limit on a factor that a market lacks would refuse the market, and ± 2 standard deviations hardly ever bind: they are left unbounded *(ours)*."""
+HIGH_FREQUENCY = ("mschars.closing_volume_share@20", "l2chars.opening_net_buying@20", "l2chars.large_net_buying@20")
+"""The return model's closing volume share, buy-intention share and large-order share. A market without order flow goes without their limits, as its
+return model goes without the factors, and the report names them."""
 COST = FlatCosts(0.0015, 0.0015)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alpha_pipeline.combination.other_factors import OTHER_FACTORS
 from alpha_pipeline.errors import InvalidSpec, MissingData, sentence
 from alpha_pipeline.experiment import CombinationSpec, ExperimentSpec, ModelSpec, PortfolioSpec, SignalSpec
 from alpha_pipeline.factors.factor_test import FactorTestSpec
-from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
+from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS, why_absent
 from alpha_pipeline.features.characteristics.panels import lacks as panel_lacks
 from alpha_pipeline.features.labels import ForwardReturn
 from alpha_pipeline.features.tensors import TENSORS
+from alpha_pipeline.portfolio.constraints import AnyConstraint
+from alpha_pipeline.portfolio.enhanced_index import EnhancedIndexSpec
+from alpha_pipeline.portfolio.exposure_constraints import FactorClassBound
 from alpha_pipeline.risk.panel_factors import panel_factor
 from alpha_pipeline.risk.style_factors import REPORT_STYLES
 from alpha_pipeline.sources.base import SourceDescription
@@ -43,6 +46,7 @@ def characteristic_panels(experiments: tuple[ExperimentSpec, ...], source: Sourc
 
 def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
     """What an experiment needs and a source lacks, in words."""
+    spec = for_source(spec, source)
     lacks: list[str] = []
     needs_intraday = any(TENSORS[name].panel == "intraday_15m" for model in spec.models for name in model.tensors)
     if needs_intraday and "intraday_bars" not in source.tables:
@@ -59,11 +63,33 @@ def missing_for(spec: ExperimentSpec, source: SourceDescription) -> list[str]:
 
 
 def for_source(spec: ExperimentSpec, source: SourceDescription) -> ExperimentSpec:
-    """The experiment as a source can carry it: the oracle exists on a simulated market only."""
-    from dataclasses import replace
-
+    """The experiment as a source can carry it: the oracle exists on a simulated market only, and a limit on a class of factors goes without those
+    that the source has no data for; each such portfolio names them."""
     comparisons = tuple(s for s in spec.comparisons if s.baseline != "oracle" or source.is_simulated)
-    return replace(spec, comparisons=comparisons)
+    portfolios, variants = (tuple(_bounded(p, source) for p in group) for group in (spec.portfolios, spec.variants))
+    return replace(spec, comparisons=comparisons, portfolios=portfolios, variants=variants)
+
+
+def _bounded(portfolio: PortfolioSpec, source: SourceDescription) -> PortfolioSpec:
+    absent = {name: why for name in portfolio.panel_factors if (why := _lacking(name, source))}
+    if not absent or not isinstance(portfolio.optimizer, EnhancedIndexSpec):
+        return portfolio
+    constraints: list[AnyConstraint] = []
+    for constraint in portfolio.optimizer.constraints:
+        if isinstance(constraint, FactorClassBound) and constraint.factors:
+            kept = tuple(name for name in constraint.factors if name not in absent)
+            if kept:
+                constraints.append(replace(constraint, factors=kept))
+        else:
+            constraints.append(constraint)
+    optimizer = replace(portfolio.optimizer, constraints=tuple(constraints))
+    return replace(portfolio, optimizer=optimizer, left_out=tuple(f"{name}: {why}" for name, why in absent.items()))
+
+
+def _lacking(factor: str, source: SourceDescription) -> str:
+    """Why a source cannot have a limit's factor; empty where it can."""
+    named = panel_factor(factor)
+    return why_absent(named.panel, (named.field,), source.tables, source.intraday_minutes, source.missing)
 
 
 def carried(spec: ExperimentSpec, source: SourceDescription) -> ExperimentSpec:

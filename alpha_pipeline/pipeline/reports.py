@@ -30,6 +30,7 @@ from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.studies.study import study_section
 from alpha_pipeline.pipeline.training import history_frame, load, spec_digest
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.portfolio.enhanced_index import constraint_key
 from alpha_pipeline.reporting.changes_page import changes_exhibits
 from alpha_pipeline.reporting.contents import missing_items
 from alpha_pipeline.reporting.exhibits import StudySection
@@ -204,7 +205,7 @@ def _portfolio(work: Workspace, spec: PortfolioSpec, has_published: bool) -> Por
     shown = {name.replace("annualized", "annual"): value for name, value in summary.items()} | {
         "benchmark_sharpe": ratio(annualized_return(benchmark), annualized_volatility(benchmark)), "benchmark_max_drawdown": max_drawdown(benchmark),
     }
-    limits = {c.name: c for c in spec.optimizer.constraints}
+    limits = {constraint_key(c): c for c in spec.optimizer.constraints}
     turnover = limits.get("turnover")
     settings: dict[str, object] = {"benchmark": INDICES.get(spec.benchmark, spec.benchmark), "signal": spec.signal, "solver": spec.optimizer.solver}
     settings |= {name: str(c) for name, c in limits.items()}
@@ -212,6 +213,8 @@ def _portfolio(work: Workspace, spec: PortfolioSpec, has_published: bool) -> Por
     for option in ("trade_price", "every_n_sessions", "mode", "capital", "benchmark_level", "attribution"):  # where they are not as usual
         if getattr(spec, option) != getattr(plain, option):
             settings[option] = getattr(spec, option)
+    if spec.left_out:
+        settings["limits left out"] = "; ".join(spec.left_out)
     if turnover is not None:
         limit = float(getattr(turnover, "limit"))  # noqa: B009
         settings["max_turnover_two_sided"] = limit * (1.0 if getattr(turnover, "sided", "two") == "two" else 2.0)

@@ -89,7 +89,7 @@ class EnhancedIndexSpec:
                 raise InvalidSpec(
                     sentence(f"{name} out of range", where=self.benchmark, got=number, expected="a number of at least 0")
                 )
-        keys = [_key(c) for c in self.constraints]
+        keys = [constraint_key(c) for c in self.constraints]
         for needed in (FullyInvested.name, LongOnly.name):
             if needed not in keys:
                 raise InvalidSpec(
@@ -124,7 +124,8 @@ class EnhancedIndexSpec:
                                        expected=" or ".join(CONE_SOLVERS), next_step="Set solver='clarabel'."))
 
 
-def _key(constraint: AnyConstraint) -> str:
+def constraint_key(constraint: AnyConstraint) -> str:
+    """What tells a constraint from the others of a portfolio: its name, with its style or class where a portfolio may have several."""
     if isinstance(constraint, StyleBound):
         return f"{constraint.name}[{constraint.style}]"
     if isinstance(constraint, StyleMoment):

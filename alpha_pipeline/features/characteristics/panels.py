@@ -64,6 +64,16 @@ def lacks(panel: PanelSpec, tables: Sequence[str], minutes: int | None, missing:
     return lacking
 
 
+def why_absent(panel: str, fields: Sequence[str], tables: Sequence[str], minutes: int | None, missing: Mapping[str, str]) -> str:
+    """Why a market cannot have these fields of a panel, in words; empty if it can, and for a panel that holds no characteristics."""
+    if panel not in CHARACTERISTIC_PANELS:
+        return ""
+    lacking = lacks(CHARACTERISTIC_PANELS[panel], tables, minutes, missing)
+    if lacking:
+        return f"the source lacks {', '.join(lacking)}"
+    return "the bars are too long for it" if set(fields) & set(absent_fields(CHARACTERISTIC_PANELS[panel], minutes or 0)) else ""
+
+
 def absent_fields(panel: PanelSpec, minutes: int) -> list[str]:
     """Fields of a panel that are NaN for every stock at this bar length."""
     return absent(panel.fields, minutes, SESSION_MINUTES // panel.steps // minutes)

@@ -13,7 +13,7 @@ import pandas as pd
 from alpha_pipeline.combination.earnings import EarningsBook
 from alpha_pipeline.combination.other_factors import OTHER_FACTORS, OtherFactor
 from alpha_pipeline.errors import MissingData, sentence
-from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS, absent_fields, lacks
+from alpha_pipeline.features.characteristics.panels import why_absent
 from alpha_pipeline.features.labels import ForwardReturn, standardize_labels
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.market.universe import UniverseSpec, tradable_next_day
@@ -204,13 +204,7 @@ def _absence(factor: OtherFactor, source: SourceDescription) -> str:
         return factor.doc
     if factor.panel == "fundamentals":
         return "" if "fundamentals" in source.tables else "the source has no fundamentals"
-    if factor.panel not in CHARACTERISTIC_PANELS:
-        return ""
-    panel = CHARACTERISTIC_PANELS[factor.panel]
-    lacking = lacks(panel, source.tables, source.intraday_minutes, source.missing)
-    if lacking:
-        return f"the source lacks {', '.join(lacking)}"
-    return "the bars are too long for it" if set(factor.fields) & set(absent_fields(panel, source.intraday_minutes or 0)) else ""
+    return why_absent(factor.panel, factor.fields, source.tables, source.intraday_minutes, source.missing)
 
 
 class LabelReader:
