@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from alpha_pipeline.errors import AlphaPipelineError, Infeasible, InvalidSpec, sentence, unknown_name
 from alpha_pipeline.portfolio.certificate import certify
@@ -26,12 +27,13 @@ from alpha_pipeline.portfolio.constraints import (
     StyleMoment,
     TrackingErrorLimit,
 )
+from alpha_pipeline.portfolio.elastic_cone import NOISE, ConeSlack
 from alpha_pipeline.portfolio.explanation import assumptions, binding_limits, shadow_prices
 from alpha_pipeline.portfolio.linear_program import solve_highs
 from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.program import LinearProgram, Solution, assemble
 from alpha_pipeline.portfolio.reduced_program import solve_reduced
-from alpha_pipeline.portfolio.relaxation import relax
+from alpha_pipeline.portfolio.relaxation import least_relaxation, widened
 from alpha_pipeline.portfolio.result import OptimizationResult, Relaxation
 from alpha_pipeline.portfolio.verification import TOLERANCE, violations
 
@@ -140,7 +142,7 @@ def optimize(problem: PortfolioProblem, spec: EnhancedIndexSpec) -> Optimization
     turnover is taken (:data:`~alpha_pipeline.portfolio.program.TIE_BREAK`); before the first, the one nearest to the benchmark.
 
     If no portfolio meets all limits, they give way in a fixed order by the smallest amounts
-    (:func:`~alpha_pipeline.portfolio.relaxation.relax`); each relaxation is in the result.
+    (:mod:`~alpha_pipeline.portfolio.relaxation`); each relaxation is in the result.
 
     Raises
     ------
@@ -193,15 +195,20 @@ def _relaxed(
 ) -> tuple[LinearProgram, list[Relaxation], Solution]:
     """The program with the least relaxation, and its optimum; raises when the spec allows none or no solver finds it."""
     solution = None
-    # At the least relaxation hardly a portfolio is left, and an interior-point solver may need a little more room to find it.
-    for margins in (1.0, 10.0, 100.0) if spec.needs_cone else (1.0,):
-        relaxed, gave_way = relax(problem, program, spec.constraints, margins)
+    least = least_relaxation(problem, program, spec.constraints)
+    attempts: list[tuple[float, npt.NDArray[np.bool_] | None]] = [(1.0, None)]
+    if isinstance(least, ConeSlack):
+        # At the least relaxation hardly a portfolio is left, and an interior-point solver may need a little more room to find it.
+        moved = np.abs(least.weights - program.reference) > NOISE
+        attempts = [(1.0, moved), (10.0, moved), (100.0, moved), (100.0, None)]
+    for margins, moved_names in attempts:
+        relaxed, gave_way = widened(program, least, margins)
         if gave_way and spec.on_infeasible == "raise":
             needs = ", ".join(f"{r.constraint} {r.limit_before:g} misses by {r.amount:.4f}" for r in gave_way)
             raise Infeasible(
                 sentence(f"infeasible: {needs}", where=problem.where, next_step="Loosen it, or set on_infeasible='relax'.")
             )
-        solution = _solve(relaxed, spec.solver)
+        solution = _solve(relaxed, spec.solver, moved_names)
         missed = solution.weights is None or _kept(problem, spec, relaxed, before + gave_way, solution) is None
         if missed and not spec.needs_cone and spec.solver != "highs":
             # The least relaxation leaves no interior: a simplex ends there, an interior-point solver may not.
@@ -213,8 +220,8 @@ def _relaxed(
     raise _solver_failed(problem, spec, "no portfolio" if solution is None else solution.status)
 
 
-def _solve(program: LinearProgram, solver: str) -> Solution:
-    return solve_highs(program) if solver == "highs" else solve_reduced(program, solver)
+def _solve(program: LinearProgram, solver: str, also: npt.NDArray[np.bool_] | None = None) -> Solution:
+    return solve_highs(program) if solver == "highs" else solve_reduced(program, solver, also)
 
 
 def _solver_failed(problem: PortfolioProblem, spec: EnhancedIndexSpec, status: str) -> AlphaPipelineError:

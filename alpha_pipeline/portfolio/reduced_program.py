@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from alpha_pipeline.portfolio.certificate import certify
 from alpha_pipeline.portfolio.cone_program import solve_cone
@@ -26,8 +27,11 @@ N_CANDIDATES = 50
 MAX_ROUNDS = 12
 
 
-def solve_reduced(program: LinearProgram, solver: str) -> Solution:
-    """The optimum of the whole program; the solver's own answer on all names if they are few or if reducing them does not help."""
+def solve_reduced(program: LinearProgram, solver: str, also: npt.NDArray[np.bool_] | None = None) -> Solution:
+    """The optimum of the whole program; the solver's own answer on all names if they are few or if reducing them does not help.
+
+    ``also`` (n,): the names of a portfolio that meets all limits; they take part from the beginning, and a solver that then finds none has failed.
+    """
     if len(program.alpha) <= SMALL:
         return solve_cone(program, solver)
     # Without risk HiGHS solves all names at once. Infeasible there is infeasible here.
@@ -38,6 +42,8 @@ def solve_reduced(program: LinearProgram, solver: str) -> Solution:
     kept = (program.reference != 0.0) | (program.lower > 0.0) | (program.upper < 0.0) | (linear.weights != 0.0)
     if program.risk is not None:
         kept |= program.risk.center != 0.0
+    if also is not None:
+        kept |= also
     slope = program.alpha - program.matrix.T @ (linear.row_duals / program.scale)
     for order in (-slope, -program.alpha):
         nearest = np.argsort(np.where(movable & ~kept, order, np.inf), kind="stable")[:N_CANDIDATES]
@@ -45,6 +51,8 @@ def solve_reduced(program: LinearProgram, solver: str) -> Solution:
     for _ in range(MAX_ROUNDS):
         names = np.flatnonzero(kept)
         part = solve_cone(program.of(names), solver)
+        if part.weights is None and also is not None:
+            return part
         if part.weights is None:
             # Proving that all names together cannot do it either takes an interior-point solver minutes; the least risk, a second.
             least = least_cone_slack(program, TrackingErrorLimit.name, (), {}) if program.has_risk_limit else None

@@ -34,14 +34,11 @@ _CONE_MARGIN = 5e-6
 """The same margin of turnover and risk with a tracking-error limit: interior-point solvers need an interior."""
 
 
-def relax(
-    problem: PortfolioProblem, program: LinearProgram, constraints: tuple[AnyConstraint, ...], margins: float = 1.0
-) -> tuple[LinearProgram, list[Relaxation]]:
-    """A feasible program and what was widened, lexicographically: the last kinds of the order are kept tight first.
+def least_relaxation(problem: PortfolioProblem, program: LinearProgram, constraints: tuple[AnyConstraint, ...]) -> ElasticSolution | ConeSlack:
+    """How far limits must give way for a portfolio to exist, lexicographically: the last kinds of the order are kept tight first.
 
     Industries, say, are touched only if no amount of turnover and style slack suffices, and then by the least total over
-    industries; given that, styles by the least total; given both, tracking error; then turnover. ``margins`` multiplies what cone
-    programs get on top of the least turnover and risk.
+    industries; given that, styles by the least total; given both, tracking error; then turnover.
 
     Raises
     ------
@@ -52,7 +49,6 @@ def relax(
     ideal, _ = assemble(problem, constraints, 0.0, 0.0, restricted=False)
     _raise_if_contradictory(problem, ideal)
     caps: dict[str, float] = {}
-    reason = "limits conflict with holdings and trading restrictions"
     leveled = _leveled(program)
     for kind in _present(leveled):
         found = _least(leveled, kind, caps)
@@ -66,6 +62,15 @@ def relax(
                 )
             )
         caps[kind] = found.total + _NOTICEABLE * 0.1
+    return found
+
+
+def widened(program: LinearProgram, found: ElasticSolution | ConeSlack, margins: float = 1.0) -> tuple[LinearProgram, list[Relaxation]]:
+    """The program with limits widened by what :func:`least_relaxation` found, and what was widened.
+
+    ``margins`` multiplies what cone programs get on top of the least turnover and risk.
+    """
+    reason = "limits conflict with holdings and trading restrictions"
     margin = _CONE_MARGIN * margins if program.has_risk_limit else _NOTICEABLE
     row_margin = min(margin, 1e-7)
     below, above = (np.where(slack > 0.0, slack + row_margin, 0.0) for slack in (found.row_slack_lower, found.row_slack_upper))
