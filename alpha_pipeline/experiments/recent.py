@@ -1,7 +1,7 @@
 """The systems on recent years, as far as a sample with daily bars since 2021 and 15-minute bars of 2025 reaches: parts, not whole reports.
 
 Each is its full form at another scale (:func:`alpha_pipeline.experiments.small.scaled`) less what such a sample lacks: the all-share index,
-weights of CSI 1000, order flow, bars of ten minutes, and any half-year of minute bars before the first out-of-sample one.
+weights of CSI 1000, order flow, bars of ten minutes, and any year of minute bars before the first out-of-sample half-year.
 """
 
 from __future__ import annotations
@@ -54,16 +54,22 @@ def _multimodel() -> ExperimentSpec:
 
 
 def _riskcontrol() -> ExperimentSpec:
+    """The branches on daily bars, CSI 500 alone, over the fall of small names in early 2024."""
     base = "riskcontrol_csi500"
+    models = tuple(m for m in RISKCONTROL.models if m.tensors != ("mschars",))
+    names = {m.name for m in models}
+    combinations = tuple(replace(c, inputs=tuple(i for i in c.inputs if i in names)) for c in RISKCONTROL.combinations)
+    signals = tuple(s for s in RISKCONTROL.signals if s.combination or s.model in names)
     variants = (*constraint_variants(base, "composite", CSI500), *(enhanced(f"{base}_on_{m}", m, CSI500) for m in ("day_gru", "week_gru")))
     portfolios = tuple(replace(p, attribution="compact") for p in RISKCONTROL.portfolios if p.name == base)
-    singles = {m.name: f"{base}_on_{m.name}" for m in RISKCONTROL.models}
+    singles = {m.name: f"{base}_on_{m.name}" for m in models}
     spec = _in_universe(replace(
-        RISKCONTROL, portfolios=portfolios, variants=variants,
-        studies=studies(base, "", {"composite": "composite", "strict": "composite_strict", **singles}, stages="2025-10-01"),
+        RISKCONTROL, models=models, combinations=combinations, signals=signals, portfolios=portfolios, variants=variants,
+        studies=studies(base, "", {"composite": "composite", "strict": "composite_strict", **singles}, stages="2024-01-01,2024-04-01",
+                        stretch="2024-01-02/2024-03-29"),
     ), _ALL)
-    scale = Scale(dt.date(2025, 7, 1), _END, dt.date(2025, 1, 1), n_runs=1, max_epochs=12, patience=3, n_stocks=N_STOCKS, suffix="_recent",
-                  where=_WHERE)
+    scale = Scale(dt.date(2023, 7, 1), dt.date(2024, 6, 28), dt.date(2021, 1, 1), n_runs=1, max_epochs=12, patience=3, n_stocks=N_STOCKS,
+                  suffix="_recent", where=_WHERE)
     return scaled(spec, scale)
 
 
