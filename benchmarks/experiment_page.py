@@ -151,8 +151,9 @@ def results_section(work: Workspace, spec: ExperimentSpec, inputs: ReportInputs,
                         "published excess", "published IR"), portfolio_rows(inputs))
     facts = inputs.provenance
     parts = [
-        f"`{command}` — {note}", f"**{kind}**: {described.summary} Tests {facts.get('first_date')} … {facts.get('last_date')}; data hash "
-        f"`{facts.get('data_hash')}`, seeds {facts.get('seeds')}. Nothing is tuned to the published figures or to these.",
+        f"`{command}` — {note}", f"**{kind}**: {described.summary.rstrip('.')}. "
+        f"Tests {facts.get('first_date')} … {facts.get('last_date')}; data hash `{facts.get('data_hash')}`, seeds {facts.get('seeds')}. "
+        "Nothing is tuned to the published figures or to these.",
         f"![cumulative RankIC and excess NAV]({picture})", "### Scores", table(columns, factor_rows(inputs)), "### Portfolios, after costs",
         portfolios if inputs.portfolios else "None.", *study_tables(inputs),
     ]

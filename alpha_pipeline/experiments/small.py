@@ -56,7 +56,7 @@ def scaled(spec: ExperimentSpec, scale: Scale) -> ExperimentSpec:
     rename = partial(_renamed, named=named, suffix=scale.suffix)
     return replace(
         spec, name=f"{spec.name}{scale.suffix}", title=f"{spec.title}, {scale.suffix.removeprefix('_')}", start=scale.start, end=scale.end,
-        description=f"{spec.description} {scale.where}: {scale.n_runs} trainings a model, {scale.max_epochs} epochs.",
+        description=f"{spec.description} {scale.where}: {scale.n_runs} training{'s' if scale.n_runs > 1 else ''} a model, {scale.max_epochs} epochs.",
         models=tuple(_model(model, scale) for model in spec.models),
         combinations=tuple(_combination(combination, scale, rename) for combination in spec.combinations),
         signals=tuple(_signal(signal, scale, rename) for signal in spec.signals),
