@@ -419,6 +419,7 @@ class TestSelect:
             ("model", replace(DEMO, name="b", models=(replace(DEMO_MODEL, seeds=(9,)),))),
             ("signal", replace(DEMO, name="b", comparisons=(replace(LINEAR_BLEND, universe=UniverseSpec(CSI500)),))),
             ("portfolio", replace(DEMO, name="b", portfolios=(replace(DEMO.portfolios[0], unfilled="cash"),))),
+            ("test of a signal", replace(DEMO, name="b", test=replace(DEMO.test, n_layers=7))),
         ],
     )
     def test_one_name_for_two_things_is_refused(self, kind, other):

@@ -8,6 +8,7 @@ and of the risk model's styles; portfolios hold the factors of the risk-adjusted
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 from alpha_pipeline.backtest.costs import FlatCosts
 from alpha_pipeline.combination.spec import CombinationSpec
@@ -98,7 +99,8 @@ ATTENTION = ExperimentSpec(
     description="RNN, self-attention and residual attention on 10- and 30-minute characteristics, raw and risk-adjusted targets; five of them in a "
                 "multi-factor model that enhances CSI 500.",
     start=dt.date(2016, 1, 4), end=dt.date(2022, 5, 31), models=MODELS, combinations=RETURN_MODELS, signals=SIGNALS,
-    comparisons=(*(SignalSpec(c.name, combination=c.name, neutral=False) for c in RETURN_MODELS), LINEAR_BLEND),
+    comparisons=(*(SignalSpec(c.name, combination=c.name, neutral=False) for c in RETURN_MODELS),
+                 replace(LINEAR_BLEND, name="linear_blend_attention")),
     portfolios=tuple(PORTFOLIOS.values()),
     test=FactorTestSpec(n_layers=10, every="week", return_entry="next_vwap", neutral=False), test_universes=("all",),
     studies=studies(PORTFOLIOS, RETURN_MODELS, since="2021-09-01"),

@@ -97,7 +97,8 @@ MULTIFREQ_RECENT = ExperimentSpec(
     description="All four networks trained on the first half of 2025 and tested on the second: a check that they run on real bars, too short to "
                 "rank them.",
     start=dt.date(2025, 7, 1), end=dt.date(2025, 12, 31), models=MODELS_2025,
-    signals=tuple(signal_of(model, base.name) for model, base in zip(MODELS_2025, MODELS, strict=True)), comparisons=(LINEAR_BLEND,),
+    signals=tuple(signal_of(model, base.name) for model, base in zip(MODELS_2025, MODELS, strict=True)),
+    comparisons=(replace(LINEAR_BLEND, name="linear_blend_2025h2"),),
     portfolios=report_portfolios("incremental_2025", "recent", (CSI300, CSI500))[1:6:3],
     test=FactorTestSpec(n_layers=5, every="week"), test_universes=("all",),
 )

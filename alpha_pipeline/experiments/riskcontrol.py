@@ -102,7 +102,7 @@ RISKCONTROL = ExperimentSpec(
                 "other limits.",
     start=dt.date(2016, 12, 30), end=dt.date(2024, 3, 29), models=(*BRANCHES, *STRICT_BRANCHES), combinations=(COMPOSITE, COMPOSITE_STRICT),
     signals=(signal("composite", combination="composite"), *(signal(m.name, model=m.name) for m in BRANCHES)),
-    comparisons=(signal("composite_strict", combination="composite_strict"), LINEAR_BLEND),
+    comparisons=(signal("composite_strict", combination="composite_strict"), replace(LINEAR_BLEND, name="linear_blend_riskcontrol")),
     portfolios=(enhanced(_OTHER, "composite", CSI500, attribution="full"), enhanced(_BASE, "composite", CSI1000, attribution="full")),
     variants=(*constraint_variants(_BASE, "composite", CSI1000), *(enhanced(f"{_BASE}_on_{m.name}", m.name, CSI1000) for m in (DAY_GRU, WEEK_GRU))),
     test=FactorTestSpec(n_layers=10, every=10, neutral=False), test_universes=("000985.CSI",),

@@ -111,8 +111,8 @@ def _reason(what: str, source: SourceDescription) -> str:
 def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescription) -> Parts:
     """Parts of the experiments that the source can carry; one name, one meaning.
 
-    Raises :class:`InvalidSpec` when two experiments give different things the same name. A comparison signal that several experiments share is
-    tested in the union of their universes, with the test of the first.
+    Raises :class:`InvalidSpec` when two experiments give different things the same name, or test one signal in two ways. A comparison signal that
+    several experiments share is tested in the union of their universes.
     """
     carried = tuple(for_source(spec, source) for spec in experiments if not missing_for(spec, source))
     models: dict[str, ModelSpec] = {}
@@ -129,6 +129,7 @@ def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescript
         for signal in spec.all_signals():
             known, test, universes = signals.get(signal.name, (signal, spec.test, ()))
             _same("signal", known, signal, spec.name)
+            _same("test of a signal", test, spec.test, spec.name, signal.name)
             signals[signal.name] = (signal, test, tuple(dict.fromkeys([*universes, *spec.test_universes])))
     both = sorted(models.keys() & combinations.keys())
     if both:
@@ -138,7 +139,7 @@ def shared_parts(experiments: tuple[ExperimentSpec, ...], source: SourceDescript
                  tuple(combinations.values()))
 
 
-def _same(kind: str, known: object, new: object, where: str) -> None:
+def _same(kind: str, known: object, new: object, where: str, name: str = "") -> None:
     if known != new:
         raise InvalidSpec(sentence(f"another experiment has a different {kind} of this name", where=f"experiment '{where}'",
-                                   got=str(getattr(new, "name", new)), next_step="Rename it."))
+                                   got=name or str(getattr(new, "name", new)), next_step="Rename it."))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from alpha_pipeline.errors import InvalidSpec
-from alpha_pipeline.experiment import ExperimentSpec
+from alpha_pipeline.experiment import RISK_STYLES, ExperimentSpec
 from alpha_pipeline.experiments.alphanet import ALPHANET, V2, V2_1, V2_2, V2_3
 from alpha_pipeline.experiments.multifreq import MULTIFREQ
 from alpha_pipeline.experiments.multimodel import COMBINATIONS, MODELS, MULTIMODEL, PORTFOLIOS
@@ -20,7 +20,6 @@ from alpha_pipeline.markets import load_market, open_source
 from alpha_pipeline.pipeline.session import plan_run
 from alpha_pipeline.pipeline.studies import STUDIES
 from alpha_pipeline.pipeline.studies.yearly_portfolios import delta_of, published_rows
-from alpha_pipeline.risk.styles import STYLES
 
 # Settings that differ between a full form and its small one, by the end of their dotted names.
 SCALE = {
@@ -40,7 +39,7 @@ class TestExamples:
         assert (V2.training.loss, V2.training.lr, V2.walk.n_days, V2.walk.sample_every, len(V2.seeds)) == ("mse", 1e-4, 1500, 2, 10)
         assert V2.walk.anchors == ((1, 31), (7, 31)) and V2.tensors == ("alphanet",) and V2.label.name == "r10"
         assert dict(V2_1.settings) == {"n_sampled_fields": 8}
-        assert V2_2.training.neutralize and V2_2.exposures == tuple(STYLES)
+        assert V2_2.training.neutralize and V2_2.exposures == (RISK_STYLES,)
         assert V2_3.training.top_half_weight == 2.0 and not V2_3.exposures
         assert (ALPHANET.test.every, ALPHANET.test.n_layers, ALPHANET.test.cost_one_way, ALPHANET.test.neutral) == (10, 5, 0.002, True)
         limits = {c.name: c for c in ALPHANET.portfolios[0].optimizer.constraints}
@@ -97,7 +96,7 @@ class TestProperties:
         for spec in (ALPHANET, MULTIMODEL, ALPHANET_SMALL, MULTIMODEL_SMALL):
             assert {s.kind for s in spec.studies} <= set(STUDIES)
             needs = [key for s in spec.studies for key in STUDIES[s.kind].needs(spec, s)]
-            assert len(needs) > 3 and all(key.split("/")[0] in ("signals", "combinations", "portfolios") for key in needs)
+            assert len(needs) > 3 and all(key.split("/")[0] in ("signals", "combinations", "portfolios", "risk") for key in needs)
 
 
 class TestErrors:
