@@ -41,29 +41,30 @@ def averaging_identity(
     single: Mapping[tuple[str, str], FloatArray], realized: Mapping[tuple[str, str], FloatArray], n_runs: int, *,
     mean_block: float = 10.0, n_samples: int = 500, seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per pair of models: ``first``, ``second``, ``single`` ρ_ij, ``predicted`` ρ̄_ij of the identity, ``realized``, ``difference``
-    (predicted − realized) and its 95 % interval ``low`` … ``high`` from a stationary block bootstrap over dates.
+    """One row per pair of models: ``first``, ``second``, ``single`` ρ_ij, ``predicted`` ρ̄_ij of the identity from the means over dates, as from a
+    published table, ``by_date`` the mean of the predictions of each date, ``realized``, ``difference`` (by_date − realized) and its 95 %
+    interval ``low`` … ``high`` from a stationary block bootstrap over dates.
 
     ``single`` : of :func:`correlation_by_date`; ``realized`` : (D,) correlation of the run-averaged scores, per pair. Dates on which any of the
     four numbers of a pair is NaN are left out of it. Averages of z-scored runs satisfy the identity on each date exactly when all pairs of runs
-    correlate alike; the difference is what they do not.
+    correlate alike; the difference is what they do not. ``predicted`` is further off where correlations change from date to date.
 
     Source: MULTIMODEL, figures 10 and 11; the identity is ours.
     """
-    def gap(rows: np.ndarray) -> float:
-        between, within_a, within_b, averaged = rows.mean(axis=0)
-        return averaged_pair_correlation(between, within_a, within_b, n_runs) - float(averaged)
-
     table = []
     for (first, second), values in realized.items():
         rows = np.column_stack([single[first, second], single[first, first], single[second, second], values])
         rows = rows[np.isfinite(rows).all(axis=1)]
-        interval = bootstrap_interval(rows, gap, mean_block=mean_block, n_samples=n_samples, seed=seed)
+        between, within_a, within_b, averaged = rows.mean(axis=0)
+        by_date = np.array([averaged_pair_correlation(ij, ii, jj, n_runs) for ij, ii, jj, _ in rows])
+        gap = bootstrap_interval((by_date - rows[:, 3])[:, None], lambda part: float(part.mean()), mean_block=mean_block, n_samples=n_samples,
+                                 seed=seed)
         table.append({
-            "first": first, "second": second, "single": float(rows[:, 0].mean()), "predicted": interval.estimate + float(rows[:, 3].mean()),
-            "realized": float(rows[:, 3].mean()), "difference": interval.estimate, "low": interval.low, "high": interval.high,
+            "first": first, "second": second, "single": float(between),
+            "predicted": averaged_pair_correlation(between, within_a, within_b, n_runs), "by_date": float(by_date.mean()),
+            "realized": float(averaged), "difference": gap.estimate, "low": gap.low, "high": gap.high,
         })
-    return pd.DataFrame(table, columns=["first", "second", "single", "predicted", "realized", "difference", "low", "high"])
+    return pd.DataFrame(table, columns=["first", "second", "single", "predicted", "by_date", "realized", "difference", "low", "high"])
 
 
 def predicted_ic_row(name: str, parts: Sequence[float], correlation: float, realized: float) -> dict[str, float | str]:

@@ -118,6 +118,18 @@ class TestRunAveraging:
         assert row["low"] <= row["difference"] <= row["high"] and abs(row["difference"]) < 0.003
         assert row["predicted"] - row["single"] > 0.15
 
+    def test_correlations_that_change_from_date_to_date(self, rng):
+        """The identity holds on every date; put to means over dates it does not, and the table tells the two apart."""
+        calm, noisy = self.runs(rng, 30), self.runs(rng, 30)
+        for members in noisy.values():
+            for at, scores in enumerate(members):
+                mixed = scores + 3.0 * rng.normal(size=scores.shape)
+                members[at] = (mixed - mixed.mean(axis=1, keepdims=True)) / mixed.std(axis=1, keepdims=True)
+        runs = {name: [np.concatenate(parts) for parts in zip(calm[name], noisy[name], strict=True)] for name in calm}
+        means = {name: np.mean(members, axis=0) for name, members in runs.items()}
+        row = averaging_identity(correlation_by_date(runs), {("a", "b"): ic(means["a"], means["b"])}, 4, n_samples=100).iloc[0]
+        assert abs(row["by_date"] - row["realized"]) < 0.005 < abs(row["predicted"] - row["realized"])
+
     def test_combined_ic(self):
         row = predicted_ic_row("mix", [0.09, 0.11], 0.25, 0.12)
         assert row["predicted"] == pytest.approx(0.10 / np.sqrt(0.625)) and row["gain_realized"] == pytest.approx(1.2)

@@ -63,8 +63,8 @@ class TestExamples:
 
     def test_correlations_and_averages(self):
         square = pd.DataFrame([{"score": a} | {b: 0.8 for b in UNITS} for a in UNITS])
-        identity = pd.DataFrame([{"first": "gru", "second": "agru", "single": 0.8, "predicted": 0.94, "realized": 0.95, "difference": -0.01,
-                                  "low": -0.02, "high": 0.0}])
+        identity = pd.DataFrame([{"first": "gru", "second": "agru", "single": 0.8, "by_date": 0.94, "predicted": 0.94, "realized": 0.95,
+                                  "difference": -0.01, "low": -0.02, "high": 0.0}])
         ic = pd.DataFrame([{"score": "rct_v1", "n_scores": 5, "mean_ic": 0.1, "correlation": 0.9, "predicted": 0.105, "realized": 0.104,
                             "gain_predicted": 1.05, "gain_realized": 1.04}])
         frames = {"single": square, "averaged": square, "identity": identity, "ic": ic, "facts": pd.DataFrame([{"n_runs": 2, "n_dates": 50}])}

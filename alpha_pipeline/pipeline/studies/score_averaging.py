@@ -22,7 +22,8 @@ from alpha_pipeline.reporting.exhibits import Exhibit, PictureExhibit, TableExhi
 from alpha_pipeline.reporting.published import PublishedReport
 
 HORIZON = (10, 0)
-_IDENTITY_FORMATS = {name: "percent1" for name in ("single", "predicted", "realized")} | {name: "percent" for name in ("difference", "low", "high")}
+_IDENTITY_FORMATS = (dict.fromkeys(("single", "predicted", "by_date", "realized"), "percent1")
+                     | dict.fromkeys(("difference", "low", "high"), "percent"))
 _IC_FORMATS = {"n_scores": "integer", "mean_ic": "percent", "correlation": "percent1", "predicted": "percent", "realized": "percent",
                "gain_predicted": "number3", "gain_realized": "number3"}
 
@@ -104,8 +105,8 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
     pairs = identity.assign(pair=[f"{a} and {b}" for a, b in zip(identity["first"], identity["second"], strict=True)])
     exhibits.append(TableExhibit(
         "identity", f"Correlation after averaging {n_runs} trainings, predicted from single ones", pairs[["pair", *_IDENTITY_FORMATS]],
-        _IDENTITY_FORMATS, "ρ_ij / √[(1/N + (1 − 1/N) ρ_ii)(1/N + (1 − 1/N) ρ_jj)]; difference: predicted − realized; low, high: 95 % interval, "
-        "block bootstrap over dates."))
+        _IDENTITY_FORMATS, "ρ_ij / √[(1/N + (1 − 1/N) ρ_ii)(1/N + (1 − 1/N) ρ_jj)]; predicted: from the mean correlations, as from figure 10; "
+        "by_date: mean of the predictions of each date; difference: by_date − realized; low, high: 95 % interval, block bootstrap over dates."))
     exhibits.append(PictureExhibit("identity-scatter", "Predicted and realized correlation", "A point per pair of models.", "scatter",
                                    pairs.rename(columns={"predicted": "x", "realized": "y", "pair": "label"})[["x", "y", "label"]],
                                    x_label="predicted", y_label="realized"))
