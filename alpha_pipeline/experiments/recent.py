@@ -74,7 +74,8 @@ def _riskcontrol() -> ExperimentSpec:
 
 
 def _attention() -> ExperimentSpec:
-    """Half-hour characteristics, scores alone: the return model needs half a year of deep factors before the first portfolio."""
+    """Half-hour characteristics, scores alone: the return model needs half a year of deep factors before the first portfolio. Every date is a sample:
+    there are but a hundred."""
     models: tuple[ModelSpec, ...] = tuple(m for m in ATTENTION.models if m.tensors == ("chars_30m",))
     kept = {m.name for m in models}
     signals: tuple[SignalSpec, ...] = tuple(s for s in ATTENTION.signals if s.model in kept)
@@ -83,7 +84,7 @@ def _attention() -> ExperimentSpec:
         comparisons=tuple(s for s in ATTENTION.comparisons if not s.combination),
         studies=tuple(s for s in ATTENTION.studies if s.kind == "weekly_factors"),
     )
-    scale = Scale(dt.date(2025, 7, 1), _END, dt.date(2025, 1, 1), n_runs=1, max_epochs=8, patience=2, n_stocks=N_STOCKS,
+    scale = Scale(dt.date(2025, 7, 1), _END, dt.date(2025, 1, 1), n_runs=1, max_epochs=8, patience=2, sample_every=1, n_stocks=N_STOCKS,
                   suffix="_recent", where=_WHERE)
     return scaled(spec, scale)
 
