@@ -104,7 +104,7 @@ SECTIONS = (
         "on 15-minute bars alone see 20 days, and the largest planted piece is a "
         "wave of 40; AlphaNet sees 30 days as three numbers per feature, and its squared error has to learn a level that −IC ignores; "
         "v2.3 weighs the top half of the returns where the planted signal is linear; a single GRU lies within a standard error of "
-        "the blend. The self-attention and residual-attention networks are not in the table: 1,300 samples a second over 320 steps.",
+        "the blend. Attention over 320 steps costs most: its two networks ran on one thread beside other work.",
     ),
     Section(
         "training_step",
