@@ -98,12 +98,12 @@ def test_days_scored_alone_equal_the_range(trained: Workspace, ci_run: Run, tmp_
 def test_scores_depend_on_the_close_before_the_window(trained: Workspace, ci_run: Run) -> None:
     day = ci_run.plan.scored[0]
     panels = trained.panels
-    source = training._score_source(panels, MODEL, day, "checkpoint")
+    source = training._score_source(trained, panels, MODEL, day, "checkpoint")
     at = panels.daily.index(day)
     for back, matters in ((30, True), (31, False)):
         changed = trained.panels
         changed.daily.rows[at - back] = replace(changed.daily.rows[at - back], checksum="other")
-        assert (training._score_source(changed, MODEL, day, "checkpoint") != source) == matters
+        assert (training._score_source(trained, changed, MODEL, day, "checkpoint") != source) == matters
 
 
 def test_shuffled_batches(trained: Workspace) -> None:
