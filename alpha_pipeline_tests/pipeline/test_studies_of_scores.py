@@ -96,7 +96,11 @@ class TestExamples:
     def test_styles(self):
         daily = pd.DataFrame([{"trade_date": day, "size": 0.2, "beta": -0.1, "explained": 0.05, "signal": s}
                               for s in ("alphanet_v2", "alphanet_v2_2") for day in pd.to_datetime(["2024-01-02", "2024-01-09"])])
-        found = tables("model_styles", {"styles": daily}, ALPHANET_PUBLISHED)["styles"].frame
+        daily.loc[3, "explained"] = 0.01
+        exhibits = tables("model_styles", {"styles": daily}, ALPHANET_PUBLISHED)
+        found, against = exhibits["styles"].frame, exhibits["style-differences"].frame
+        assert against["score"].tolist() == ["AlphaNet-v2.2"] and against.loc[0, "difference"] == pytest.approx(-0.02)
+        assert against.loc[0, "low"] < -0.02 < against.loc[0, "high"]
         assert found["score"].tolist() == ["AlphaNet-v2", "AlphaNet-v2.2"] and found["mean of |correlation|"].tolist() == pytest.approx([0.15, 0.15])
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from alpha_pipeline.cross_section import residualize
 from alpha_pipeline.diagnostics.factor_exposure import style_correlations
+from alpha_pipeline.diagnostics.paired import paired_difference
 from alpha_pipeline.experiment import RISK_STYLES, ExperimentSpec, StudySpec
 from alpha_pipeline.market.universe import UniverseSpec
 from alpha_pipeline.pipeline.exposures import model_exposures
@@ -77,9 +78,21 @@ def _exhibits(frames: Frames, published: PublishedReport | None) -> Sequence[Exh
                      "Cross-sectional correlation of the raw score, before any neutralization, with the standardized style; mean over the sampled "
                      "dates. Explained together: R² of the score on all styles of the market's risk model: ten, or six without company reports.",
                      notes=("The published report says that v2.2 has less of the styles and prints no numbers.",)),
+        TableExhibit("style-differences", "Share that styles explain, against the first model", _differences(shares),
+                     {name: "percent1" for name in ("explained", "first model's", "difference", "low", "high")} | {"n_dates": "integer"},
+                     "Mean over the sampled dates of the R² on all styles; difference: paired by date; low, high: ± 1.96 Newey-West "
+                     "standard errors."),
         PictureExhibit("style-bars", "Correlation with each style", "Mean over dates; a bar per model.", "bars", bars),
         PictureExhibit("style-share", "Share of the score that styles explain", "R² by date.", "lines", shares, percent=True),
     ]
+
+
+def _differences(shares: pd.DataFrame) -> pd.DataFrame:
+    """One row per score after the first: its mean share, the first one's, the paired difference with its 95 % interval; none without two dates."""
+    first, *others = shares.columns
+    found = {name: paired_difference(shares[name], shares[first]) for name in others if len(shares[[name, first]].dropna()) > 1}
+    rows = [(name, d.first, d.second, d.difference, d.low, d.high, d.n_dates) for name, d in found.items()]
+    return pd.DataFrame(rows, columns=["score", "explained", "first model's", "difference", "low", "high", "n_dates"])
 
 
 STUDY = Study("Style exposures of the models", _run, _exhibits,
