@@ -301,3 +301,21 @@ def behavior(name: str, settings: dict[str, Any], x: dict[str, torch.Tensor]) ->
         return [*facts, net(x).tolist()]
     except AlphaPipelineError as error:
         return [*facts, type(error)]
+
+
+@pytest.mark.parametrize("name", ["gru_daily", "gru_intraday", "gru_incremental", "alphanet_v2"])
+def test_bitwise_the_same_on_any_number_of_threads(name: str) -> None:
+    """Of the networks that the README promises it of; torch's own matrix products round differently in the others."""
+    found = []
+    kept = torch.get_num_threads()
+    try:
+        for n_threads in (1, 2, 4):
+            torch.set_num_threads(n_threads)
+            net = build(name).train()
+            score = net(inputs(net, 3_000))
+            objective(score).backward()
+            found.append([score.detach(), *(p.grad for p in net.parameters() if p.grad is not None)])
+    finally:
+        torch.set_num_threads(kept)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))

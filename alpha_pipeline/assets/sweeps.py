@@ -4,9 +4,10 @@ weights and backtest. Like those of any other model or portfolio, so a variant t
 from collections.abc import Sequence
 
 from alpha_pipeline.assets.partitions import half_year_key
-from alpha_pipeline.assets.runner import Step, experiment_steps, portfolio_steps, risk_steps, study_step
+from alpha_pipeline.assets.runner import Step, experiment_steps, portfolio_steps, risk_steps, study_step, trained_risk_steps
 from alpha_pipeline.errors import InvalidSpec, sentence
 from alpha_pipeline.experiment import ExperimentSpec, StudySpec
+from alpha_pipeline.market.calendar import as_date
 from alpha_pipeline.pipeline.session import RunPlan, plan_run
 from alpha_pipeline.pipeline.studies import study_kind
 from alpha_pipeline.pipeline.workspace import Workspace
@@ -23,7 +24,7 @@ def sweep_steps(spec: ExperimentSpec, work: Workspace, periods: Sequence[str] = 
     end = max(period.end for period in wanted).isoformat() if periods else None
     plan = plan_run(spec, work.calendar, start, end)
     history = next(step for step in experiment_steps(spec, plan, work) if step.first == plan.history[0])
-    steps = [history]
+    steps = [history, *trained_risk_steps(spec.models, {model.name: as_date(plan.start) for model in spec.models}, plan, work)]
     for period in wanted:
         days = [day for day in plan.scored if period_of(day, spec.anchors).name == period.name]
         if not days:

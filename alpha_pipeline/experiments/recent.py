@@ -15,7 +15,7 @@ from alpha_pipeline.experiments.attention import ATTENTION
 from alpha_pipeline.experiments.multifreq import CSI500
 from alpha_pipeline.experiments.multimodel import MULTIMODEL
 from alpha_pipeline.experiments.riskcontrol import RISKCONTROL, constraint_variants, enhanced, studies
-from alpha_pipeline.experiments.small import Scale, scaled
+from alpha_pipeline.experiments.small import Scale, scaled, whole_range
 from alpha_pipeline.market.universe import UniverseSpec
 
 _ALL = UniverseSpec()
@@ -86,7 +86,7 @@ def _attention() -> ExperimentSpec:
     )
     scale = Scale(dt.date(2025, 7, 1), _END, dt.date(2025, 1, 1), n_runs=1, max_epochs=8, patience=2, sample_every=1, n_stocks=N_STOCKS,
                   suffix="_recent", where=_WHERE)
-    return scaled(spec, scale)
+    return whole_range(scaled(spec, scale))
 
 
 ALPHANET_RECENT, MULTIMODEL_RECENT, RISKCONTROL_RECENT, ATTENTION_RECENT = _alphanet(), _multimodel(), _riskcontrol(), _attention()

@@ -124,10 +124,10 @@ RISKCONTROL_SMALL = _in_crash(scaled(RISKCONTROL, Scale(dt.date(2023, 1, 3), dt.
                                                         sample_every=10)))
 
 
-def _whole_range(spec: ExperimentSpec) -> ExperimentSpec:
+def whole_range(spec: ExperimentSpec) -> ExperimentSpec:
     """Pictures that the full form starts late show the whole of a short sample."""
     return replace(spec, studies=tuple(replace(s, settings=tuple(p for p in s.settings if p[0] != "since")) for s in spec.studies)).validate()
 
 
-ATTENTION_SMALL = _whole_range(scaled(ATTENTION, Scale(_START, dt.date(2024, 3, 29), _TRAIN_START, n_runs=1, max_epochs=8, patience=2,
+ATTENTION_SMALL = whole_range(scaled(ATTENTION, Scale(_START, dt.date(2024, 3, 29), _TRAIN_START, n_runs=1, max_epochs=8, patience=2,
                                                        sample_every=10, window_months=6)))

@@ -19,8 +19,7 @@ def lines_plot(frame: pd.DataFrame, title: str, *, percent: bool, x_label: str, 
     ax = _axes(title, x_label, y_label)
     is_dates = isinstance(frame.index, pd.DatetimeIndex)
     for number, column in enumerate(frame.columns, start=1):
-        color = plots.SERIES[(number - 1) % len(plots.SERIES)]
-        style = plots.LINES[(number - 1) // len(plots.SERIES) % len(plots.LINES)]
+        color, style = plots.series_color(number - 1), plots.series_line(number - 1)
         x, y = plots.thinned(frame.index.to_series(), frame[column]) if is_dates else (frame.index, frame[column])
         ax.plot(x, y, style, color=color, lw=1.4, label=plots.plain_label(str(column), number), marker="" if len(frame) > 30 else "o", ms=3)
         if filled:
@@ -41,7 +40,7 @@ def bars_plot(frame: pd.DataFrame, title: str, *, percent: bool, x_label: str, y
     at, width = np.arange(len(frame)), 0.8 / max(1, len(frame.columns))
     for number, column in enumerate(frame.columns, start=1):
         offset = (number - 1 - (len(frame.columns) - 1) / 2) * width
-        ax.bar(at + offset, frame[column].to_numpy(dtype=float), width, color=plots.SERIES[(number - 1) % len(plots.SERIES)],
+        ax.bar(at + offset, frame[column].to_numpy(dtype=float), width, color=plots.series_color(number - 1),
                label=plots.plain_label(str(column), number))
     labels = [plots.plain_label(str(name), k) for k, name in enumerate(frame.index, start=1)]
     crowded = sum(len(text) for text in labels) > 48

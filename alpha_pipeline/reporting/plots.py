@@ -28,9 +28,19 @@ _LAYERS = LinearSegmentedColormap.from_list("layers", [BLUE, "#9cc3dc", "#c9ced2
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#f7fafc", "#9cc3dc", BLUE])
 # A line of 10 years of sessions is thinned for the picture only; a few hundred points are more than the pixels can show.
 _MAX_POINTS = 420
-LINES = ("-", "--", "-.", ":")
-"""Styles of lines: another one each time the colours are used up."""
+_LINES, _MARKERS = ("-", "--", "-.", ":"), (".", "x", "+", "^")
+_MAX_ABREAST = 46  # letters that fit under a heat map of few cells
 _MAX_INSIDE = 6  # a longer legend stands below the picture, where it hides nothing
+
+
+def series_color(k: int) -> str:
+    """Colour of the k-th series, from 0; a seventh has the first's again and is told apart by :func:`series_line`."""
+    return SERIES[k % len(SERIES)]
+
+
+def series_line(k: int) -> str:
+    """Line style of the k-th series, from 0: another one each time the colours are used up."""
+    return _LINES[k // len(SERIES) % len(_LINES)]
 
 
 def new_axes(width: float = 6.4, height: float = 3.2) -> Axes:
@@ -73,8 +83,7 @@ def cumulative_rank_ic_plot(ics: Mapping[str, pd.DataFrame], ax: Axes | None = N
                 label=plain_label(label, number),
             )
         else:
-            ax.plot(dates, total, LINES[n_solid // len(SERIES) % len(LINES)], color=SERIES[n_solid % len(SERIES)], lw=1.6,
-                    label=plain_label(label, number))
+            ax.plot(dates, total, series_line(n_solid), color=series_color(n_solid), lw=1.6, label=plain_label(label, number))
             n_solid += 1
     date_axis(ax)
     return _legend(ax)
@@ -143,7 +152,10 @@ def correlation_plot(matrix: pd.DataFrame, ax: Axes | None = None, *, title: str
             )
     plain = [plain_label(str(m), k) for k, m in enumerate(matrix.columns, start=1)]
     labels = plain if is_large else [text.replace(", ", ",\n").replace(" + ", "\n+ ") for text in plain]
-    ax.set_xticks(np.arange(n) + 0.5, labels, rotation=90 if is_large else 0)
+    widest = max((len(line) for text in labels for line in text.split("\n")), default=0)
+    is_crowded = n * widest > _MAX_ABREAST
+    is_crowded = n * max((len(line) for text in labels for line in text.split("\n")), default=0) > _MAX_ABREAST
+    ax.set_xticks(np.arange(n) + 0.5, labels, rotation=90 if is_large or is_crowded else 0)
     ax.set_yticks(np.arange(n) + 0.5, labels)
     ax.invert_yaxis()
     ax.grid(False)
@@ -201,9 +213,8 @@ def excess_nav_plot(portfolios: Mapping[str, pd.DataFrame], ax: Axes | None = No
     for number, (label, daily) in enumerate(portfolios.items(), start=1):
         peak = daily["excess_nav"].cummax()
         dates, nav = thinned(daily["trade_date"], daily["excess_nav"])
-        ax.plot(
-            dates, nav, color=SERIES[(number - 1) % len(SERIES)], lw=1.8 if number == 1 else 1.2, label=plain_label(label, number)
-        )
+        ax.plot(dates, nav, series_line(number - 1), color=series_color(number - 1), lw=1.8 if number == 1 else 1.2,
+                label=plain_label(label, number))
         if number == 1:
             ax.fill_between(dates, nav, peak.loc[nav.index], color=SERIES[0], alpha=0.22, lw=0, label="drawdown of the first")
     ax.axhline(1.0, color=MUTED, lw=0.8)
@@ -219,16 +230,9 @@ def turnover_plot(
     """
     ax = _ready(ax, "Turnover per rebalance, two-sided", "share of NAV")
     for number, (label, frame) in enumerate(rebalances.items(), start=1):
-        color = SERIES[(number - 1) % len(SERIES)]
-        ax.plot(
-            pd.to_datetime(frame["trade_date"]),
-            frame["turnover_two_sided"],
-            ".",
-            ms=3,
-            alpha=0.75,
-            color=color,
-            label=plain_label(label, number),
-        )
+        color, marker = series_color(number - 1), _MARKERS[(number - 1) // len(SERIES) % len(_MARKERS)]
+        ax.plot(pd.to_datetime(frame["trade_date"]), frame["turnover_two_sided"], marker, ms=3, alpha=0.75, color=color,
+                label=plain_label(label, number))
         if limits and label in limits:
             ax.axhline(limits[label], color=color, lw=0.9, ls=":")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

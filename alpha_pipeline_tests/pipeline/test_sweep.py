@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,14 @@ import pandas as pd
 import pytest
 
 from alpha_pipeline import cli
+from alpha_pipeline.assets.sweeps import sweep_steps
 from alpha_pipeline.errors import BadInput, InvalidSpec, UnknownName
+from alpha_pipeline.experiment import RISK_STYLES
 from alpha_pipeline.experiments import EXPERIMENTS
 from alpha_pipeline.markets import DATA_ROOT_VARIABLE
 from alpha_pipeline.pipeline import training
+from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
+from alpha_pipeline.pipeline.samples import training_plan
 from alpha_pipeline.pipeline.sweep import out_of_sample_rank_ic, parse_value, sweep_table, sweep_variants
 from alpha_pipeline.store import Store
 from alpha_pipeline_tests.conftest import TINY, TINY_MODEL
@@ -74,6 +79,21 @@ class TestTable:
             found.append(scores.corr(returns, method="spearman"))
         assert row.test_rank_ic == pytest.approx(np.mean(found))
         assert row.test_dates == len(found) == np.isfinite(out_of_sample_rank_ic(ci_run.work, TINY_MODEL, "2023H2")).sum()
+
+
+class TestSteps:
+    def test_exposures_of_the_risk_model_come_before_the_training_that_reads_them(self, ci_run):
+        model = replace(TINY_MODEL, label_neutral=("industry", RISK_STYLES))
+        spec, _ = sweep_variants(replace(TINY, models=(model,)), "tiny", "training.lr", ["1e-3", "3e-4"])
+        steps, periods = sweep_steps(spec, ci_run.work, ["2023H2"])
+        sampled = training_plan(ci_run.work, model, "2023H2")
+        days = [*sampled.train_dates, *sampled.valid_dates]
+        assert periods == ["2023H2"]
+        (exposures,) = (step for step in steps if step.assets == (EXPOSURES,))
+        assert (exposures.first, exposures.last) == (str(min(days)), str(max(days)))
+        assert steps.index(exposures) < min(k for k, step in enumerate(steps) if step.title.startswith("Train"))
+        plain, _ = sweep_steps(sweep_variants(TINY, "tiny", "training.lr", ["1e-3"])[0], ci_run.work, ["2023H2"])
+        assert EXPOSURES not in {asset for step in plain for asset in step.assets}
 
 
 class TestCommand:

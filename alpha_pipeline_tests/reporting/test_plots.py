@@ -6,6 +6,7 @@ import base64
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,19 @@ class TestExamples:
 
     def test_turnover_axis_ignores_the_first_build_up(self) -> None:
         assert plots.turnover_plot({"30%": BOOK.rebalances}, limits={"30%": 0.3}).get_ylim() == pytest.approx((0.0, 0.36))
+
+    def test_every_one_of_many_portfolios_can_be_told_apart(self) -> None:
+        ax = plots.excess_nav_plot({f"p{k}": BOOK.daily for k in range(14)})
+        looks = {(x.get_color(), x.get_linestyle()) for x in ax.get_lines() if str(x.get_label()).startswith("p")}
+        dots = plots.turnover_plot({f"p{k}": BOOK.rebalances for k in range(14)}).get_lines()
+        assert len(looks) == len({(x.get_color(), x.get_marker()) for x in dots}) == 14
+
+    @pytest.mark.parametrize(("names", "rotation"), [(["day", "week", "minute"], 0), (["rnn, plain", "residual attention", "self-attention"], 90)])
+    def test_names_below_a_heat_map_do_not_overlap(self, names: list[str], rotation: int) -> None:
+        ax = plots.correlation_plot(pd.DataFrame(np.eye(3), index=names, columns=names), plots.square_axes(3))
+        boxes = [text.get_window_extent() for text in ax.get_xticklabels()]
+        assert {text.get_rotation() for text in ax.get_xticklabels()} == {rotation}
+        assert all(left.x1 <= right.x0 for left, right in pairwise(boxes))
 
     def test_blank_cells_have_no_number(self) -> None:
         assert [t.get_text() for t in plots.correlation_plot(MATRIX).texts] == ["1.00", "0.50", "0.50"]
