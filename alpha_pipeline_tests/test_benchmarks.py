@@ -28,6 +28,7 @@ from benchmarks import (
     optimizer,
     panels,
     peer_epochs,
+    precision,
     recovery,
     recovery_control,
     recovery_tables,
@@ -148,9 +149,19 @@ class TestExamples:
         root, _ = recovered
         names = ("gru_daily", "alphanet_v2_1")
         models = {name: replace(recovery_zoo.MODELS_BY_NAME[name], walk=TOY_MODEL.walk, training=TOY_MODEL.training) for name in names}
-        table = recovery_zoo.run(root, models, TOY, "2023H2")
+        table, rank_ics = recovery_zoo.run(root, models, TOY, "2023H2")
         assert set(names) <= set(table.index)
         assert table.loc[list(names), ["RankIC", "parameters", "epochs"]].notna().all(axis=None)
+        assert table.loc["gru_daily", "RankIC"] == pytest.approx(np.nanmean(rank_ics["gru_daily"]))
+
+    def test_precision(self, recovered: tuple[Path, Measured], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        root, _ = recovered
+        variants = precision.variants(["factor_gru"], walk=TOY_MODEL.walk, n_seeds=2,
+                                      training=replace(recovery_zoo.FACTORS, max_epochs=1, patience=1))
+        assert [(m.training.precision, m.seeds) for m in variants.values()] == [("float32", (0, 1)), ("bfloat16", (0, 1)), ("float32", (2, 3))]
+        table = precision.run(root, variants, TOY, "2023H2")
+        assert table.loc["factor_gru", "bfloat16 less float32"] != 0
+        assert table.notna().all(axis=None)
 
     def test_ensemble(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         small = "--stocks 40 --steps 5 --dates 3 --epochs 1 --repeats 1 --members 2"

@@ -69,6 +69,12 @@ class TestLoads:
     def test_small_market_has_the_same_graph(self, graph):
         assert snapshot(graph_of("ci")) == snapshot(graph)
 
+    def test_no_check_judges_partitions_one_by_one(self, graph):
+        """The event log keeps one planned row per check and run, which would lose those of a check that did."""
+        specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+        assert specs
+        assert [spec.key.to_user_string() for spec in specs if spec.partitions_def is not None] == []
+
     def test_a_market_that_lists_experiments_holds_these_alone(self):
         keys = {key.to_user_string() for key in graph_of("demo").get_all_asset_keys()}
         assert {key for key in keys if key.startswith("reports/")} == {"reports/demo", "reports/index"}

@@ -48,6 +48,9 @@ class TestBatchedStorage:
     def test_same_records_as_the_stock_storage(self, tmp_path, monkeypatch):
         stock = facts(tmp_path / "stock", "SqliteEventLogStorage", "dagster._core.storage.event_log", monkeypatch)
         ours = facts(tmp_path / "ours", "BatchedSqliteEventLogStorage", "alpha_pipeline.resources.event_storage", monkeypatch)
+        planned, judged = ("PLANNED", True), ("SUCCEEDED", True)
+        assert stock.pop("checks") == [planned] * 14 + [judged]
+        assert ours.pop("checks") == [judged]  # one row, planned and then judged
         assert ours == stock
         assert ours["n of day 4"] == 4
 

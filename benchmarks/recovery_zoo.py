@@ -35,7 +35,7 @@ from alpha_pipeline.progress import listening
 from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward, period_named
 from alpha_pipeline.training.spec import TrainingSpec
-from benchmarks.recovery import Clock, ProgressLines, fitted_and_equal_blends, prepare, rank_ic_series
+from benchmarks.recovery import Clock, FloatArray, ProgressLines, fitted_and_equal_blends, prepare, rank_ic_series
 from benchmarks.recovery_tables import FITTED, PRODUCT_BLEND, THE_ORACLE, figures_table
 
 PERIOD = "2022H1"
@@ -74,8 +74,9 @@ def parameters(model: ModelSpec) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None = None, period: str = PERIOD) -> pd.DataFrame:
-    """Train and score what is missing; the table."""
+def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None = None, period: str = PERIOD) -> tuple[
+        pd.DataFrame, dict[str, FloatArray]]:
+    """Train and score what is missing; the table, and RankIC by date of every signal on the names that all of them score."""
     config = market or load_market("simulated")
     work = Workspace(config, str(root / config.name))
     root.mkdir(parents=True, exist_ok=True)
@@ -103,8 +104,9 @@ def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None
     table["beats fitted blend"] = ["" if name in (FITTED, THE_ORACLE) else ("yes" if row > table.loc[FITTED, "RankIC"] else "no")
                                    for name, row in table["RankIC"].items()]
     found = table.join(pd.DataFrame(facts).T)
-    print(f"\n10-day RankIC, {dates[0]} … {dates[-1]}, not neutralized, {n_names:.0f} names a date, one seed, load {os.getloadavg()[0]:.1f}")
-    return found
+    seeds = " ".join(sorted({str(len(model.seeds)) for model in models.values()}))
+    print(f"\n10-day RankIC, {dates[0]} … {dates[-1]}, not neutralized, {n_names:.0f} names a date, seeds: {seeds}, load {os.getloadavg()[0]:.1f}")
+    return found, rank_ics
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     with listening(ProgressLines()):
         try:
-            found = run(options.root, {name: MODELS_BY_NAME[name] for name in options.only})
+            found, _ = run(options.root, {name: MODELS_BY_NAME[name] for name in options.only})
         except AlphaPipelineError as error:
             print(error)
             return 1

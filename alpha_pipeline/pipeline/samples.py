@@ -89,9 +89,9 @@ def windows_of(panels: MarketPanels, spec: ModelSpec, start: int, stop: int) -> 
     return windows
 
 
-def network_config(spec: ModelSpec, device: str = "cuda") -> NetworkConfig:
+def network_config(spec: ModelSpec) -> NetworkConfig:
     """The configuration of the model's network; raises when the spec's tensors are not the network's inputs, or when its settings cannot work
-    together (on this type of device)."""
+    together."""
     from alpha_pipeline.models import NETWORKS
     from alpha_pipeline.models import network_config as named
     from alpha_pipeline.training.objective import check_combination
@@ -102,7 +102,7 @@ def network_config(spec: ModelSpec, device: str = "cuda") -> NetworkConfig:
         if name not in known:
             raise unknown_name(f"setting of network '{spec.network}'", name, known)
     config = kind(**dict(spec.settings))
-    check_combination(spec.training, config, has_exposures=bool(spec.exposures), device_type=device)
+    check_combination(spec.training, config, has_exposures=bool(spec.exposures))
     if set(config.inputs) != set(spec.tensors):
         raise InvalidSpec(sentence("the network reads other tensors", where=f"model '{spec.name}'", got=", ".join(spec.tensors),
                                    expected=", ".join(config.inputs)))

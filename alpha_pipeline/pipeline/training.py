@@ -120,7 +120,7 @@ def train(work: Workspace, spec: ModelSpec, period: str, device: str, on_epoch: 
                  for part, days in indices.items()}
         work_folder = folder / f"work-{combine([manifest.source, device])[:12]}"
         target = torch.device(device)
-        config = network_config(spec, target.type)
+        config = network_config(spec)
         if target.type != "cpu":
             network = config.build(torch.Generator().manual_seed(spec.seeds[0]))
             need = memory_needed(network, parts["train"], spec.training, len(spec.seeds), target, stacked=members != "one_by_one")

@@ -19,6 +19,7 @@ from alpha_pipeline.errors import InvalidSpec, ManifestMismatch, NotEnoughData, 
 from alpha_pipeline.models.contract import NetworkConfig
 from alpha_pipeline.training.batches import SampleSet
 from alpha_pipeline.training.device import memory_advice
+from alpha_pipeline.training.members import warn_of_slow_precision
 from alpha_pipeline.training.memory import check_memory, memory_needed
 from alpha_pipeline.training.objective import check_combination
 from alpha_pipeline.training.resume import (
@@ -80,7 +81,8 @@ def train_model(
             )
         )
     has_exposures = samples_train.exposures is not None and samples_valid.exposures is not None
-    check_combination(training_spec, network_config, has_exposures=has_exposures, device_type=device.type)
+    check_combination(training_spec, network_config, has_exposures=has_exposures)
+    warn_of_slow_precision(training_spec, device)
     is_stacked = members == "stacked" or (members == "auto" and device.type == "cuda")
     fingerprint = {
         "network": digest(network_config),

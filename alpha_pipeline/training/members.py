@@ -6,6 +6,7 @@ for GPUs. With :class:`OneByOne` a member gets the same bits as if it were train
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -18,6 +19,8 @@ from alpha_pipeline.training.batches import Batch, SampleSet
 from alpha_pipeline.training.objective import Objective, Target
 from alpha_pipeline.training.resume import TrainingState, Weights, cpu_copy
 from alpha_pipeline.training.spec import TrainingSpec
+
+logger = logging.getLogger("alpha_pipeline.training")
 
 Moments = dict[int, dict[str, Tensor]]
 
@@ -116,6 +119,12 @@ def forward(network: Network, batch: Batch, frozen: Tensor | None, spec: Trainin
                 outputs.append(network(inputs, frozen=frozen[torch.from_numpy(batch.samples[part]).to(device)]))
     output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return output.float() if output.dtype == torch.bfloat16 else output
+
+
+def warn_of_slow_precision(spec: TrainingSpec, device: torch.device) -> None:
+    """Say once per training that ``bfloat16`` costs time on a CPU instead of saving it."""
+    if spec.precision == "bfloat16" and device.type == "cpu":
+        logger.warning("precision 'bfloat16' saves time on CUDA only: on a CPU it is slower than 'float32' and shows its effect on the scores")
 
 
 def precision(spec: TrainingSpec, device: torch.device) -> AbstractContextManager[object]:

@@ -96,7 +96,7 @@ def residual(output: Tensor, basis: Tensor) -> Tensor:
     return (y - basis @ (basis.t() @ y)).to(output.dtype)
 
 
-def check_combination(spec: TrainingSpec, config: NetworkConfig, *, has_exposures: bool, device_type: str = "cpu") -> None:
+def check_combination(spec: TrainingSpec, config: NetworkConfig, *, has_exposures: bool) -> None:
     """Refuse settings that cannot work together, before anything is trained. Raises :class:`InvalidSpec`."""
     where = type(config).__name__
     problems: Mapping[str, tuple[bool, str]] = {
@@ -112,9 +112,6 @@ def check_combination(spec: TrainingSpec, config: NetworkConfig, *, has_exposure
             spec.neutralize and not has_exposures, "Name them in the model's 'exposures'."),
         "this network reads exposures, and the model has none": (
             config.needs_exposures and not has_exposures, "Name them in the model's 'exposures'."),
-        f"precision 'bfloat16' is for CUDA, this is {device_type}": (
-            spec.precision == "bfloat16" and device_type != "cuda",
-            "Set precision='float32': on a CPU the fused kernels are float32 and faster than autocast."),
     }
     for what, (is_wrong, advice) in problems.items():
         if is_wrong:

@@ -115,7 +115,6 @@ class TestErrors:
             ({"batch_mode": "shuffled"}, Unit(cross=True), "compares the stocks of one date"),
             ({"neutralize": True}, GruDaily(), "the model has no exposures"),
             ({}, Unit(needs=True), "this network reads exposures"),
-            ({"precision": "bfloat16"}, GruDaily(), "precision 'bfloat16' is for CUDA, this is cpu"),
         ],
     )
     def test_refused(self, settings: dict[str, Any], config: Any, message: str) -> None:
@@ -127,7 +126,6 @@ class TestErrors:
         check_combination(TrainingSpec(loss="mse", neutralize=True), GruDaily(), has_exposures=True)
         check_combination(TrainingSpec(loss="mse"), Unit(), has_exposures=False)
         check_combination(TrainingSpec(loss="factor_ic"), Unit(cross=True, needs=True), has_exposures=True)
-        check_combination(TrainingSpec(precision="bfloat16"), GruDaily(), has_exposures=False, device_type="cuda")
 
     def test_neutralize_needs_whole_dates(self) -> None:
         with pytest.raises(InvalidSpec, match="neutralize needs whole dates"):

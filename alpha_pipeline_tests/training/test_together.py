@@ -248,7 +248,6 @@ class TestStacked:
 
 class TestPrecision:
     def test_bfloat16_changes_the_forward_pass_alone(self, market: Any, tiny: Any) -> None:
-        """On the CPU, where a training refuses it, to see the mechanism."""
         network = tiny.build(torch.Generator().manual_seed(0)).eval()
         (batch,) = market.samples(range(12, 13)).cross_sections(("daily",), CPU)
         half = dataclasses.replace(SPEC, precision="bfloat16")
