@@ -149,10 +149,19 @@ class TestExamples:
         root, _ = recovered
         names = ("gru_daily", "alphanet_v2_1")
         models = {name: replace(recovery_zoo.MODELS_BY_NAME[name], walk=TOY_MODEL.walk, training=TOY_MODEL.training) for name in names}
-        table, rank_ics = recovery_zoo.run(root, models, TOY, "2023H2")
+        table, rank_ics, pieces = recovery_zoo.run(root, models, TOY, "2023H2")
+        assert set(pieces.index) == set(table.index)
         assert set(names) <= set(table.index)
         assert table.loc[list(names), ["RankIC", "parameters", "epochs"]].notna().all(axis=None)
         assert table.loc["gru_daily", "RankIC"] == pytest.approx(np.nanmean(rank_ics["gru_daily"]))
+
+    def test_causes_change_what_they_are_named_for(self) -> None:
+        for name, model in recovery_zoo.CAUSES.items():
+            base = next(m for n, m in recovery_zoo.MODELS_BY_NAME.items() if m.network == model.network and name.startswith(n))
+            recovery_zoo.training.network_config(model)
+            assert (model.training.patience > base.training.patience) == name.endswith("patient")
+            assert (model.training.loss != base.training.loss) == ("_ic" in name)
+            assert (model.walk.sample_every < base.walk.sample_every) == name.endswith("every_5th")
 
     def test_precision(self, recovered: tuple[Path, Measured], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         root, _ = recovered

@@ -60,7 +60,7 @@ def difference(series: FloatArray, base: FloatArray) -> tuple[float, float]:
 
 def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None = None, period: str = recovery_zoo.PERIOD) -> pd.DataFrame:
     """One row per network: RankIC in float32 and bfloat16, and both differences with their errors."""
-    _, rank_ics = recovery_zoo.run(root, models, market, period)
+    rank_ics = recovery_zoo.run(root, models, market, period).rank_ics
     rows = {}
     for name in dict.fromkeys(key.split(" ")[0] for key in models):
         base, rough, other = (rank_ics[f"{name} {variant}"] for variant in (FLOAT32, BFLOAT16, OTHER_SEEDS))

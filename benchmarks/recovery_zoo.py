@@ -2,6 +2,7 @@
 
     python -m benchmarks.recovery_zoo --root build/recovery                     # the store of benchmarks.recovery is used if it is there
     python -m benchmarks.recovery_zoo --root build/recovery --only gru_daily    # some; what is trained already is found again
+    python -m benchmarks.recovery_zoo --root build/recovery --causes            # why some stay below: one thing changed at a time
 
 Market ``simulated``, one half-year out of sample (2022H1), trained on every 10th date from 2019 on, one seed, at most 40 epochs a
 stage, patience 6, learning rate 1e-3: a comparison on equal and modest terms, not each network at its best. Losses are the
@@ -20,6 +21,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -36,7 +38,7 @@ from alpha_pipeline.risk.styles import STYLES
 from alpha_pipeline.training.periods import WalkForward, period_named
 from alpha_pipeline.training.spec import TrainingSpec
 from benchmarks.recovery import Clock, FloatArray, ProgressLines, fitted_and_equal_blends, prepare, rank_ic_series
-from benchmarks.recovery_tables import FITTED, PRODUCT_BLEND, THE_ORACLE, figures_table
+from benchmarks.recovery_tables import FITTED, PRODUCT_BLEND, THE_ORACLE, figures_table, piece_correlations
 
 PERIOD = "2022H1"
 WALK = WalkForward(train_start=dt.date(2019, 1, 1), sample_every=10)
@@ -66,6 +68,33 @@ ZOO = (
     ModelSpec("attention_rnn_plain", "attention_rnn", ("intraday_15m",), (*BARS, ("orthogonal", False)), training=IC),
 )
 MODELS_BY_NAME = {model.name: replace(model, name=f"zoo_{model.name}", walk=WALK, seeds=(0,)) for model in ZOO}
+PATIENT = {"max_epochs": 120, "patience": 30}
+
+
+def _changed(name: str, network: str, every: int = WALK.sample_every, settings: tuple[tuple[str, bool], ...] | None = None,
+             **training_settings: Any) -> ModelSpec:
+    """A network of the zoo with something changed."""
+    model = MODELS_BY_NAME[network]
+    return replace(model, name=f"cause_{name}", walk=replace(WALK, sample_every=every), settings=model.settings if settings is None else settings,
+                   training=replace(model.training, **training_settings))
+
+
+_NO_LEVEL = (("learn_shift", False),)
+CAUSES = {model.name.removeprefix("cause_"): model for model in (
+    *(_changed(f"{name}_patient", name, **PATIENT) for name in ("gru_daily", "gru_15m", "factor_lstm", "alphanet_v2")),
+    *(_changed(f"{name}_ic", name, settings=_NO_LEVEL, loss="negative_ic") for name in ("alphanet_v1", "alphanet_v2", "alphanet_v3")),
+    _changed("alphanet_v2_ic_patient", "alphanet_v2", settings=_NO_LEVEL, loss="negative_ic", **PATIENT),
+    *(_changed(f"{name}_every_5th", name, every=5) for name in ("gru_daily", "alphanet_v2")),
+)}
+"""What a network below the fitted blend may lack, changed one at a time: epochs, the loss, dates."""
+
+
+class Zoo(NamedTuple):
+    """A row per signal in ``table`` and ``pieces`` (which parts of the planted alpha it has found); RankIC by date on the names all score."""
+
+    table: pd.DataFrame
+    rank_ics: dict[str, FloatArray]
+    pieces: pd.DataFrame
 
 
 def parameters(model: ModelSpec) -> int:
@@ -74,9 +103,8 @@ def parameters(model: ModelSpec) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None = None, period: str = PERIOD) -> tuple[
-        pd.DataFrame, dict[str, FloatArray]]:
-    """Train and score what is missing; the table, and RankIC by date of every signal on the names that all of them score."""
+def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None = None, period: str = PERIOD) -> Zoo:
+    """Train and score what is missing."""
     config = market or load_market("simulated")
     work = Workspace(config, str(root / config.name))
     root.mkdir(parents=True, exist_ok=True)
@@ -106,7 +134,7 @@ def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None
     found = table.join(pd.DataFrame(facts).T)
     seeds = " ".join(sorted({str(len(model.seeds)) for model in models.values()}))
     print(f"\n10-day RankIC, {dates[0]} … {dates[-1]}, not neutralized, {n_names:.0f} names a date, seeds: {seeds}, load {os.getloadavg()[0]:.1f}")
-    return found, rank_ics
+    return Zoo(found, rank_ics, piece_correlations(work, dates, scores))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,17 +142,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("build/recovery"), help="scratch folder, about 2 GB")
     parser.add_argument("--only", nargs="+", choices=list(MODELS_BY_NAME), default=list(MODELS_BY_NAME))
+    parser.add_argument("--causes", action="store_true", help="why some stay below the fitted blend: the same networks with one thing changed")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     with listening(ProgressLines()):
         try:
-            found, _ = run(options.root, {name: MODELS_BY_NAME[name] for name in options.only})
+            found = run(options.root, CAUSES if options.causes else {name: MODELS_BY_NAME[name] for name in options.only})
         except AlphaPipelineError as error:
             print(error)
             return 1
     formats = {name: "{:.0f}".format for name in ("parameters", "epochs", "seconds")}
-    print(found.to_string(float_format="{:.4f}".format, formatters=formats, na_rep=""))
+    print(found.table.to_string(float_format="{:.4f}".format, formatters=formats, na_rep=""))
+    print("\nMean correlation with the planted pieces, every 5th date")
+    print(found.pieces.to_string(float_format="{:.2f}".format))
     return 0
 
 
