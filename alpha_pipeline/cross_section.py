@@ -288,9 +288,11 @@ def _sorted_rows(part: FloatArray, missing: BoolArray) -> tuple[npt.NDArray[np.i
     differ = np.zeros(starts.shape, dtype=bool)
     np.not_equal(ordered[:, 1:], ordered[:, :-1], out=differ[:, 1:])
     for k in np.flatnonzero((differ & ~starts).any(axis=-1)):
-        order[tied[k]] = np.argsort(part[tied[k]])
-        ordered[k] = part[tied[k], order[tied[k]]]
+        row = np.where(missing[tied[k]], np.inf, part[tied[k]])
+        order[tied[k]] = np.argsort(row)
+        ordered[k] = row[order[tied[k]]]
         starts[k, 1:] = ordered[k, 1:] != ordered[k, :-1]
+        starts[k] |= np.isinf(ordered[k])  # the missing are equal to nobody
     return order, tied, starts
 
 

@@ -167,6 +167,11 @@ class TestProperties:
         for rows in (x, np.asfortranarray(x)):
             assert centered_ranks(np.where(present, rows, np.nan), present) == pytest.approx(expected, abs=1e-12)
 
+    def test_what_is_not_present_has_no_rank_beside_values_that_differ_in_the_last_bit(self):
+        x = 1 + np.array([[3, 2, 0, 1, 99, 99]]) * 2.0**-52
+        present = np.array([[True, True, False, True, True, False]])
+        assert centered_ranks(x, present).tolist() == [[0.5, -0.5, 0.0, -1.5, 1.5, 0.0]]
+
 
 class TestErrors:
     def test_infinite_value(self):
