@@ -10,6 +10,7 @@ inside the mask takes no part either and stays NaN. An infinite value is an erro
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -188,7 +189,7 @@ def in_parallel(n_rows: int, n_stocks: int, work: Callable[[slice], None], *, el
     """Call ``work`` once for each run of whole rows of about ``elements`` values, on the cores this process may use.
 
     The runs do not depend on the number of cores and each row's result depends on that row alone, so neither do the numbers.
-    numpy lets other threads run while it sorts and adds, which is where the time goes.
+    numpy lets other threads run while it sorts and adds, and so do kernels, which is where the time goes.
     """
     step = max(1, elements // max(1, n_stocks))
     runs = [slice(start, start + step) for start in range(0, n_rows, step)]
@@ -200,6 +201,11 @@ def in_parallel(n_rows: int, n_stocks: int, work: Callable[[slice], None], *, el
     with ThreadPoolExecutor(n_workers) as pool:
         for done in [pool.submit(work, rows) for rows in runs]:
             done.result()
+
+
+def has_numba() -> bool:
+    """Whether numba, the optional extra ``fast``, is installed. It is imported where its kernels are called, not before."""
+    return importlib.util.find_spec("numba") is not None
 
 
 def _chunks(rows: FloatArray) -> Iterator[FloatArray]:

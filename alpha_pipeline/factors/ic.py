@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import centered_ranks, in_parallel
+from alpha_pipeline.cross_section import centered_ranks, has_numba, in_parallel
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, NotEnoughData, sentence
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_CHUNK = 1 << 15  # stocks × dates handled together: the working arrays stay in the second-level cache
+_CHUNK = 1 << 16  # stocks × dates handled together: few enough for the cache, enough for threads not to wait on one another
 _NO_SPREAD = 1e-14  # a standard deviation below this share of the mean is rounding, not spread
 
 
@@ -127,6 +128,7 @@ def _correlation(
     if mask is not None and np.shape(mask) != left.shape:
         raise Misaligned(sentence("mask and scores differ in shape", where=where, got=np.shape(mask), expected=left.shape))
     result = np.full(len(left), np.nan)
+    fused = ranked and has_numba()
 
     def fill(rows: slice) -> None:
         a, b = (np.array(x[rows], dtype=np.float64, order="C") for x in (left, right))
@@ -138,25 +140,36 @@ def _correlation(
             for x in (a, b):
                 if (np.isinf(x) & pairs).any():
                     raise BadInput(sentence("infinite values", where=where, next_step="Set them to NaN where they arise."))
-            result[rows] = _cosine(centered_ranks(a, pairs), centered_ranks(b, pairs), (n + 1) / 2.0, (n + 1) / 2.0, n, min_stocks)
+            mean_a = mean_b = (n + 1) / 2.0
+            products = _fused_products(a, b, pairs, n) if fused else _products(centered_ranks(a, pairs), centered_ranks(b, pairs))
         else:
             mean_a, mean_b = (np.where(pairs, x, 0.0).sum(axis=1) / np.maximum(n, 1) for x in (a, b))
             for x, mean in ((a, mean_a), (b, mean_b)):
                 x -= mean[:, None]
                 np.copyto(x, 0.0, where=~pairs)
-            result[rows] = _cosine(a, b, mean_a, mean_b, n, min_stocks)
+            products = _products(a, b)
+        result[rows] = _cosine(*products, mean_a, mean_b, n, min_stocks)
 
     in_parallel(len(left), left.shape[1], fill, elements=_CHUNK)
     return result
 
 
+def _products(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(rows,) sums of aa, bb and ab."""
+    return np.vecdot(a, a), np.vecdot(b, b), np.vecdot(a, b)
+
+
+def _fused_products(a: FloatArray, b: FloatArray, pairs: BoolArray, n: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """:func:`_products` of the centered ranks, to the bit (the sums are exact), quicker."""
+    from alpha_pipeline.factors.kernels import rank_products
+
+    return rank_products(a, b, pairs, n)
+
+
 def _cosine(
-    a: FloatArray, b: FloatArray, center_a: FloatArray, center_b: FloatArray, n: npt.NDArray[np.int64], min_stocks: int,
+    square_a: FloatArray, square_b: FloatArray, product: FloatArray, mean_a: FloatArray, mean_b: FloatArray, n: IntArray, min_stocks: int
 ) -> FloatArray:
-    """(rows,) correlation of arrays from which their means over the ``n`` pairs were taken, 0 elsewhere."""
-    squares = []
-    for x, center in ((a, center_a), (b, center_b)):
-        square = np.vecdot(x, x)
-        square[(square <= (_NO_SPREAD * center) ** 2 * n) | (n < max(min_stocks, 2))] = np.nan
-        squares.append(square)
-    return np.asarray(np.clip(np.vecdot(a, b) / np.sqrt(squares[0] * squares[1]), -1.0, 1.0), dtype=np.float64)
+    """(rows,) correlation from the sums of products of ``n`` pairs less their means; NaN where one side has no spread."""
+    for square, mean in ((square_a, mean_a), (square_b, mean_b)):
+        square[(square <= (_NO_SPREAD * mean) ** 2 * n) | (n < max(min_stocks, 2))] = np.nan
+    return np.asarray(np.clip(product / np.sqrt(square_a * square_b), -1.0, 1.0), dtype=np.float64)

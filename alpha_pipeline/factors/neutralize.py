@@ -2,7 +2,8 @@
 
 Dummies and size are not handed to a general regression. By the Frisch–Waugh theorem, subtracting each industry's mean from
 the factor and from every regressor, and regressing what is left, gives the same residuals. Only the sums per industry and
-one small matrix of products per date are needed, for all dates together.
+one small matrix of products per date are needed, for all dates together. Where numba is installed a kernel makes them, several times as
+fast as numpy; the two agree within rounding.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import in_parallel, winsorize_mad
-from alpha_pipeline.errors import BadInput, Misaligned, sentence
+from alpha_pipeline.cross_section import MAD_TO_STD, has_numba, in_parallel, winsorize_mad
+from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, sentence
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -64,12 +65,15 @@ def neutralize(
     Raises
     ------
     Misaligned : arrays of different shape. BadInput : infinite values, non-integer industry codes, codes below −1.
+    InvalidSpec : ``n_mad`` is not positive.
 
     Source: MULTIFREQ (winsorised, industry- and size-neutral, standardised), ALPHANET (the same).
 
     >>> neutralize([[1.0, 3.0, 10.0, 14.0]], [[0, 0, 1, 1]], [[5.0, 5.0, 5.0, 5.0]]).values.round(4).tolist()
     [[-0.6325, 0.6325, -1.2649, 1.2649]]
     """
+    if not n_mad > 0:
+        raise InvalidSpec(sentence("n_mad must be positive", where="neutralize", got=n_mad, expected="> 0"))
     values = np.asarray(factor, dtype=np.float64)
     if values.ndim != 2:
         raise Misaligned(sentence("factor must be (dates, stocks)", where="neutralize", got=values.shape))
@@ -84,7 +88,8 @@ def neutralize(
     styles = [_aligned(np.asarray(style, dtype=np.float64), values.shape, f"extra[{k}]") for k, style in enumerate(extra or ())]
     reasons = ["no_factor", "no_industry", "no_cap", *(["no_style"] if styles else [])]
     dropped: dict[str, IntArray] = {reason: np.zeros(len(values), np.int64) for reason in reasons}
-    result = np.empty_like(values)
+    result = np.empty(values.shape)
+    fused = has_numba()
 
     def fill(rows: slice) -> None:
         used = left[rows]
@@ -96,11 +101,35 @@ def neutralize(
             lost &= used
             dropped[reason][rows] = np.count_nonzero(lost, axis=1)
             used ^= lost
-        clipped = winsorize_mad(values[rows], n_mad=n_mad, mask=used)
-        result[rows] = _standard_residual(clipped, used, codes[rows], n_industries, regressors)
+        if (np.isinf(values[rows]) & used).any():
+            raise BadInput(sentence("factor holds infinite values", where="neutralize", next_step="Set them to NaN where they arise."))
+        if fused:
+            _fill_fused(values[rows], used, codes[rows], n_industries, regressors, n_mad, result[rows])
+        else:
+            clipped = winsorize_mad(values[rows], n_mad=n_mad, mask=used)
+            result[rows] = _standard_residual(clipped, used, codes[rows], n_industries, regressors)
 
     in_parallel(len(values), values.shape[1], fill, elements=_CHUNK)
     return NeutralizeResult(result, dropped)
+
+
+def _fill_fused(
+    factor: FloatArray, used: BoolArray, codes: IntArray, n_industries: int, regressors: list[FloatArray], n_mad: float, result: FloatArray
+) -> None:
+    """Fill ``result`` with what :func:`_standard_residual` makes of the winsorised ``factor``, within rounding."""
+    from alpha_pipeline.factors.kernels import moments, residuals
+
+    n = np.count_nonzero(used, axis=1)
+    ordered = np.where(used, factor, np.inf)
+    ordered.sort(axis=1)
+    group = np.where(used, codes, n_industries)
+    columns = np.stack([factor, *regressors], axis=1)
+    shape = columns.shape[:2]
+    means, squares, totals = np.empty((*shape, n_industries + 1)), np.empty(shape), np.empty(shape)
+    within = np.empty((*shape, shape[1]))
+    moments(ordered, group, n, n_mad * MAD_TO_STD, columns, means, squares, totals, within)
+    slopes = _slopes(within, totals[:, 1:], squares[:, 1:])
+    residuals(columns, means, slopes, group, n, _NOTHING_LEFT * np.sqrt(squares[:, 0] / np.maximum(n, 1)), result)
 
 
 def _standard_residual(
@@ -126,7 +155,8 @@ def _standard_residual(
             between = (sums[i] * means[j])[:-1].reshape(n_rows, n_industries).sum(axis=1)
             within[:, i, j] = within[:, j, i] = _row_dot(columns[i], columns[j]) - between
 
-    slopes = _slopes(within, columns[1:], raw_squares[1:])
+    totals = np.stack([_row_dot(x, x) for x in columns[1:]], axis=1)
+    slopes = _slopes(within, totals, np.stack(raw_squares[1:], axis=1))
     offset = means[0]
     residual = columns[0]
     for k, (x, mean) in enumerate(zip(columns[1:], means[1:], strict=True)):
@@ -141,12 +171,15 @@ def _standard_residual(
     return residual
 
 
-def _slopes(within: FloatArray, regressors: Sequence[FloatArray], raw_squares: Sequence[FloatArray]) -> FloatArray:
-    """(rows, K) least-squares slopes of column 0 on the others; 0 for a redundant direction."""
+def _slopes(within: FloatArray, totals: FloatArray, raw_squares: FloatArray) -> FloatArray:
+    """(rows, K) least-squares slopes of column 0 on the others; 0 for a redundant direction.
+
+    ``totals`` and ``raw_squares`` (rows, K): the regressors' sums of squares with and without their means taken away.
+    """
     products = within[:, 1:, 1:]
     diagonal = np.diagonal(products, axis1=1, axis2=2)
-    explained = diagonal <= _COLLINEAR * np.stack([_row_dot(x, x) for x in regressors], axis=1)
-    explained |= diagonal <= _NOTHING_LEFT**2 * np.stack(raw_squares, axis=1)  # constant up to rounding
+    explained = diagonal <= _COLLINEAR * totals
+    explained |= diagonal <= _NOTHING_LEFT**2 * raw_squares  # constant up to rounding
     scale = np.where(explained, np.inf, np.sqrt(np.maximum(diagonal, 0.0)))
     correlations = products / scale[:, :, None] / scale[:, None, :]
     if products.shape[1] == 1:  # the usual case: size alone; its correlation with itself is 1, or 0 if redundant

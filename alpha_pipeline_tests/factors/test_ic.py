@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -9,10 +11,12 @@ import statsmodels.api as sm
 
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, NotEnoughData
 from alpha_pipeline.factors.ic import ic, newey_west_se, rank_ic, summarize_ic
+from alpha_pipeline_tests.factors.conftest import needs_numba
 
 NAN = np.nan
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("n_cores", [1, 2, 5])
 def test_the_number_of_cores_changes_nothing(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
@@ -25,6 +29,24 @@ def test_the_number_of_cores_changes_nothing(n_cores: int, monkeypatch: pytest.M
     np.testing.assert_array_equal(found, rank_ic(scores, returns))
 
 
+@needs_numba
+def test_the_kernel_gives_the_bits_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    ulp = 2.0**-52
+    awkward = np.stack([
+        rng.normal(size=700), np.round(rng.normal(size=700), 1), 1 + ulp * rng.integers(0, 50, 700), 1 - ulp * np.arange(700.0),
+        rng.choice([-0.0, 0.0, 1.0], 700), 1e-310 * rng.normal(size=700), rng.normal(size=700) * 10.0 ** rng.integers(-300, 300, 700),
+        np.full(700, NAN),
+    ])
+    left, right = (np.array(x) for x in zip(*((a, rng.permutation(b)) for a in awkward for b in awkward), strict=True))
+    left[rng.random(left.shape) < 0.1] = NAN
+    mask = rng.random(left.shape) < 0.9
+    found = rank_ic(left, right, mask=mask)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    np.testing.assert_array_equal(found, rank_ic(left, right, mask=mask))
+    assert np.isfinite(found).sum() == 49
+
+
 def pair(seed: int = 0, decimals: int = 12):
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(6, 50))
@@ -34,6 +56,7 @@ def pair(seed: int = 0, decimals: int = 12):
     return scores, returns
 
 
+@pytest.mark.usefixtures("either_way")
 class TestExamples:
     def test_rank_ic(self):
         # rank differences 0, 1, -1 -> 1 - 6 * 2 / (3 * 8)
@@ -72,6 +95,7 @@ class TestExamples:
         assert summary.mean == 0.1 and np.isnan(summary.std) and np.isnan(summary.icir) and np.isnan(summary.t_newey_west)
 
 
+@pytest.mark.usefixtures("either_way")
 class TestSecondImplementations:
     @pytest.mark.parametrize("decimals", [12, 1])  # 1: many ties
     def test_spearmanr_and_pearsonr(self, decimals):
@@ -88,6 +112,7 @@ class TestSecondImplementations:
         assert newey_west_se(series, lags) == pytest.approx(fit.bse[0], rel=1e-12)
 
 
+@pytest.mark.usefixtures("either_way")
 class TestProperties:
     def test_monotone_changes_leave_the_rank_ic_and_signs_turn_it(self):
         scores, returns = pair()
@@ -113,6 +138,7 @@ class TestProperties:
 
 
 class TestErrors:
+    @pytest.mark.usefixtures("either_way")
     def test_infinite_values_of_a_pair(self):
         with pytest.raises(BadInput, match="rank_ic: infinite values"):
             rank_ic([[1.0, 2, np.inf]], [[1.0, 2, 3]], min_stocks=2)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
 
 from alpha_pipeline.cross_section import winsorize_mad, zscore
-from alpha_pipeline.errors import BadInput, Misaligned
+from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned
 from alpha_pipeline.factors.neutralize import neutralize
+from alpha_pipeline_tests.factors.conftest import needs_numba
 
 NAN = np.nan
 
@@ -38,6 +41,7 @@ def statsmodels_way(factor, industry, log_cap, mask, extra=()):
     return result
 
 
+@pytest.mark.usefixtures("either_way")
 class TestExamples:
     def test_industry_means_are_removed(self):
         # equal caps: [1,3] -> [-1,1], [10,14] -> [-2,2]; the std of those four is sqrt(2.5)
@@ -74,6 +78,33 @@ class TestExamples:
         assert np.isnan(result.values).all() and result.dropped["no_factor"].tolist() == [3]
 
 
+@needs_numba
+@pytest.mark.parametrize("n_extra", [0, 2])
+def test_the_kernel_agrees_with_numpy(n_extra: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    factor, industry, log_cap, mask = market(7, n_dates=60, n_stocks=2001)
+    factor[10:20] = np.round(factor[10:20], 1)
+    factor[20:30] = 1e6 + factor[20:30]
+    factor[30:40, ::2] = 0.1  # about half are equal: mostly without a robust scale
+    factor[40], factor[41], log_cap[42], industry[43], mask[44] = 0.1, NAN, 22.0, -1, False
+    mask[45], mask[46], mask[45, 7], mask[46, 7:9] = False, False, True, True
+    extra = [np.random.default_rng(k).normal(size=factor.shape) for k in range(n_extra)]
+    found = neutralize(factor, industry, log_cap, mask=mask, extra=extra)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    expected = neutralize(factor, industry, log_cap, mask=mask, extra=extra)
+    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-12)
+    assert all(np.array_equal(found.dropped[reason], expected.dropped[reason]) for reason in expected.dropped)
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("n_cores", [1, 5])
+def test_the_number_of_cores_changes_nothing(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    factor, industry, log_cap, mask = market(8, n_dates=100, n_stocks=2000)  # more than two blocks of rows
+    expected = neutralize(factor, industry, log_cap, mask=mask).values
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(n_cores)), raising=False)
+    np.testing.assert_array_equal(neutralize(factor, industry, log_cap, mask=mask).values, expected)
+
+
+@pytest.mark.usefixtures("either_way")
 class TestSecondImplementation:
     def test_statsmodels_ols(self):
         factor, industry, log_cap, mask = market()
@@ -97,6 +128,7 @@ class TestSecondImplementation:
         assert got == pytest.approx(statsmodels_way(factor, industry, 0.1 * industry, mask), nan_ok=True, abs=1e-10)
 
 
+@pytest.mark.usefixtures("either_way")
 class TestProperties:
     def test_no_industry_mean_and_no_size_correlation_is_left(self):
         factor, industry, log_cap, mask = market()
@@ -149,6 +181,15 @@ class TestErrors:
             neutralize([[1.0]], [[0.0]], [[1.0]])
         with pytest.raises(BadInput, match=r"an industry code below -1 \(got -2"):
             neutralize([[1.0]], [[-2]], [[1.0]])
+
+    @pytest.mark.usefixtures("either_way")
+    def test_infinite_factor_and_width(self):
+        with pytest.raises(BadInput, match="factor holds infinite values"):
+            neutralize([[1.0, np.inf]], [[0, 0]], [[1.0, 2.0]])
+        outside = np.array([[True, True, False]])
+        assert neutralize([[1.0, 3.0, np.inf]], [[0, 0, 0]], [[5.0] * 3], mask=outside).values[0, :2] == pytest.approx([-1, 1])
+        with pytest.raises(InvalidSpec, match="n_mad must be positive"):
+            neutralize([[1.0]], [[0]], [[1.0]], n_mad=0)
 
     def test_infinite_cap_and_mask_of_numbers(self):
         with pytest.raises(BadInput, match="log_cap holds infinite values"):
