@@ -41,7 +41,8 @@ INDUSTRY, RISK_STYLES = "industry", "risk_styles"
 BASELINES = ("linear_blend", "oracle")
 TRADE_PRICES, MODES = ("vwap", "open", "close"), ("weights", "shares")
 BENCHMARK_LEVELS = {"price": "close", "total_return": "close_total_return"}  # and the column of index_bars
-ATTRIBUTIONS = ("compact", "full")
+STORED_ATTRIBUTIONS = ("full", "efficient")  # read the stored risk model
+ATTRIBUTIONS = ("compact", *STORED_ATTRIBUTIONS)
 COMPACT_STYLES = ("size", "nlsize")  # a portfolio that bounds no other style computes them itself, without the stored risk model
 
 
@@ -161,7 +162,8 @@ class PortfolioSpec:
     """A portfolio: whose score, against which benchmark, within which constraints (or the best N names), at which cost.
 
     ``published`` names the row of the report's table beside which it is printed (empty: none). ``attribution``: ``compact`` = six price-volume
-    styles and factor returns made for the backtest's own range; ``full`` = the stored risk model of the market.
+    styles and factor returns made for the backtest's own range; ``full`` = the stored risk model of the market;
+    ``efficient`` = its exposures, factor returns estimated with weights 1/specific variance (less noise than √cap).
 
     ``trade_price``: of the session after the signal, vwap, open or close. ``every_n_sessions``: 0 = rebalanced on the last session of each week;
     n ≥ 5 = on every n-th session of the market, counted from its first one (a week then holds at most one signal date, and its partition none if
@@ -218,7 +220,7 @@ class PortfolioSpec:
     @property
     def needs_risk_model(self) -> bool:
         """Whether the weights or the attribution read the stored risk model."""
-        return self.weights_need_risk or self.attribution == "full"
+        return self.weights_need_risk or self.attribution in STORED_ATTRIBUTIONS
 
     def digest(self) -> str:
         """Hash of all that the weights depend on. Settings that came later count only where they are not the default, so that earlier hashes hold."""

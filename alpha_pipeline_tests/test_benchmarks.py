@@ -71,9 +71,11 @@ class TestExamples:
         assert found.loc["size", "correlation"] > 0.6
         assert (found["definition"].drop("momentum") > 0.5).all()  # momentum's window is not filled on these dates
         section = next(s for s in run_all.SECTIONS if s.key == "risk_model")
-        output = "figures\n" + table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
+        output = "2500 dates take 3.1 minutes\n" + table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
         figures = [bar.figure(output) for bar in section.bars]
-        assert figures[:2] + figures[6:8] == pytest.approx(found.loc[["size", "beta"], ["correlation", "definition"]].to_numpy().T.ravel(), abs=6e-4)
+        assert figures[1:3] + figures[7:9] == pytest.approx(found.loc[["size", "beta"], ["correlation", "efficient"]].to_numpy().T.ravel(), abs=6e-4)
+        n_efficient = found["n_efficient"].drop("momentum")  # without its window no return
+        assert (n_efficient > 0).all() and (n_efficient < found["n_dates"].max()).all()
 
     def test_factor_tests(self, capsys: pytest.CaptureFixture[str]) -> None:
         factor_tests.main(n_stocks=200, n_dates=12, n_repeats=1)

@@ -5,7 +5,8 @@
 First part: random returns of ``n_stocks`` with 31 industries, all ten styles, ``n_dates`` dates by one core; prints milliseconds per
 date of each stage and what 2,500 dates would take. Second part (``market_stocks`` > 0): a simulated market is ingested into a
 temporary folder, its risk model is made by the pipeline, and daily factor returns are compared with those that the market was made
-with, once estimated from our descriptors and once from the market's own exposures; see :func:`recovery` for the columns.
+with: estimated from our descriptors with the convention's weights √cap and with 1/specific variance (an attribution set to
+``efficient``), and from the market's own exposures; see :func:`recovery` for the columns.
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ def speed(n_stocks: int, n_dates: int) -> dict[str, float]:
 def recovery(root: Path, settings: SimulatedSettings, start: dt.date, end: dt.date) -> pd.DataFrame:
     """Rows: planted styles; columns: correlation of daily estimated and planted returns, and the two reasons why it is below 1.
 
+    ``correlation`` is that of the stored factor returns (weights √cap), ``efficient`` that of the same regression weighted by 1/σ², σ the
+    specific volatility forecast at the close before; it starts when σ has its history, and ``same dates`` is √cap on those dates.
+    ``weekly`` : the stored returns again, sums of five sessions.
     ``in the model's terms``: the planted styles' part of each stock's return, without any specific return, goes through the same
     regression on our exposures. What comes out is the factor return that the model defines, known without error.
     ``definition`` is its correlation with the planted style return: what our descriptors measure differently. ``noise`` is its correlation
@@ -79,29 +83,38 @@ def recovery(root: Path, settings: SimulatedSettings, start: dt.date, end: dt.da
     panels.extend_daily(work, keys)
     risk_exposures.make_exposures(work, keys)
     risk_model.make_factor_returns(work, keys)
-    ours, planted, with_truth, in_our_terms, alike = {}, {}, {}, {}, {}
+    risk_model.make_specific(work, keys)
+    styles = list(PAIRS.values())
+    ours, planted, with_truth, in_our_terms, alike, precise = {}, {}, {}, {}, {}, {}
     opened = work.panels
     for key in keys[1:]:
-        ours[key] = work.store.read(risk_model.FACTOR_RETURNS, key).set_index("factor")["factor_return"].reindex(list(PAIRS.values()))
+        ours[key] = work.store.read(risk_model.FACTOR_RETURNS, key).set_index("factor")["factor_return"].reindex(styles)
         day = dt.date.fromisoformat(key)
         planted[key] = source.factor_returns(day)  # type: ignore[attr-defined]
         inputs = risk_model.load_regression(work, opened, key)
         truth = source.style_exposures(day).set_index("symbol").reindex(inputs.symbols)  # type: ignore[attr-defined]
         found = explain_day(inputs.returns, truth.to_numpy(), inputs.industry, inputs.cap, inputs.universe, len(inputs.industry_names))
         n_others = 1 + len(inputs.industry_names)
+        weight = risk_model.inverse_variance(work, opened, key, inputs.symbols)
+        if weight is not None:
+            precise[key] = pd.Series(inputs.run(weight).values[n_others:], index=inputs.style_names).reindex(styles)
         with_truth[key] = pd.Series(found.values[n_others:], index=truth.columns)
         shared = np.where(np.isnan(inputs.returns), np.nan, truth.to_numpy() @ planted[key][truth.columns].to_numpy())
         defined = explain_day(shared, inputs.styles, inputs.industry, inputs.cap, inputs.universe, len(inputs.industry_names))
-        in_our_terms[key] = pd.Series(defined.values[n_others:], index=inputs.style_names).reindex(list(PAIRS.values()))
-        styles = pd.DataFrame(inputs.styles, columns=inputs.style_names).reindex(columns=list(PAIRS.values()))
-        sides = styles[inputs.universe], truth.reset_index(drop=True).rename(columns=PAIRS)[inputs.universe]
-        alike[key] = sides[0].corrwith(sides[1][list(PAIRS.values())])
-    estimated, exact, true, defined_returns, likeness = (
-        pd.DataFrame.from_dict(rows, orient="index") for rows in (ours, with_truth, planted, in_our_terms, alike))
+        in_our_terms[key] = pd.Series(defined.values[n_others:], index=inputs.style_names).reindex(styles)
+        mine = pd.DataFrame(inputs.styles, columns=inputs.style_names).reindex(columns=styles)
+        sides = mine[inputs.universe], truth.reset_index(drop=True).rename(columns=PAIRS)[inputs.universe]
+        alike[key] = sides[0].corrwith(sides[1][styles])
+    estimated, exact, true, defined_returns, likeness, efficient = (
+        pd.DataFrame.from_dict(rows, orient="index") for rows in (ours, with_truth, planted, in_our_terms, alike, precise))
+    weeks = np.arange(len(true)) // 5
     return pd.DataFrame([
-        {"planted": name, "ours": style, "correlation": estimated[style].corr(true[name]), "definition": defined_returns[style].corr(true[name]),
-         "noise": estimated[style].corr(defined_returns[style]), "with planted exposures": exact[name].corr(true[name]),
-         "exposures": likeness[style].mean(), "n_dates": int(estimated[style].notna().sum())}
+        {"planted": name, "ours": style, "correlation": estimated[style].corr(true[name]), "efficient": efficient[style].corr(true[name]),
+         "same dates": estimated[style].reindex(efficient[style].dropna().index).corr(true[name]),
+         "definition": defined_returns[style].corr(true[name]), "noise": estimated[style].corr(defined_returns[style]),
+         "with planted exposures": exact[name].corr(true[name]), "exposures": likeness[style].mean(),
+         "weekly": estimated[style].groupby(weeks).sum(min_count=5).corr(true[name].groupby(weeks).sum(min_count=5)),
+         "n_dates": int(estimated[style].notna().sum()), "n_efficient": int(efficient[style].notna().sum())}
         for name, style in PAIRS.items()
     ])
 
@@ -117,7 +130,7 @@ def main(n_stocks: int = 5000, n_dates: int = 20, market_stocks: int = 800, mark
         with tempfile.TemporaryDirectory() as folder:
             start = dt.date(2019, 1, 2)
             table = recovery(Path(folder), SimulatedSettings(market_stocks, 7), start, dt.date(start.year + market_years, 1, 4))
-        print(f"planted factor returns, {market_stocks} simulated stocks, {market_years} years")
+        print(f"planted factor returns, {market_stocks} simulated stocks, {market_years} year{'s' if market_years > 1 else ''}")
         print(table.to_string(index=False, float_format=lambda x: f"{x:.3f}"))
 
 

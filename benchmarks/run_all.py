@@ -30,6 +30,7 @@ if str(REPOSITORY) not in sys.path:  # started as a file, Python looks for modul
 from benchmarks.sections import SECTIONS, Section  # noqa: E402
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
+ONE_THREAD = ("factor_tests", "risk_model")  # compared or stated per core: BLAS may not take a second one
 LIBRARIES = ("numpy", "pandas", "torch", "numba", "scipy", "statsmodels", "cvxpy", "ecos", "clarabel", "highspy", "pyarrow")
 
 
@@ -51,7 +52,7 @@ def run_command(command: str, extra: Sequence[str] = ()) -> Ran:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
     }
-    if command.startswith("factor_tests"):
+    if command.startswith(ONE_THREAD):
         environment["OPENBLAS_NUM_THREADS"] = "1"
     name, *arguments = command.split()
     done = subprocess.run(
@@ -73,7 +74,7 @@ def section_text(section: Section, runs: Sequence[Ran]) -> str:
     if section.bars:
         lines += ["| bar | figure | limit | |", "|---|---|---|---|", *(bar.row(output) for bar in section.bars), ""]
     for run in runs:
-        threads = "OPENBLAS_NUM_THREADS=1 " if run.command.startswith("factor_tests") else ""
+        threads = "OPENBLAS_NUM_THREADS=1 " if run.command.startswith(ONE_THREAD) else ""
         lines += [
             f"`{threads}python -m benchmarks.{run.command}` — {run.seconds:.0f} s, "
             f"load {run.loads[0]:.1f} before and {run.loads[1]:.1f} after, on {os.cpu_count()} cores",

@@ -8,13 +8,15 @@ from alpha_pipeline.experiment import PortfolioSpec
 from alpha_pipeline.pipeline import backtests, changes, portfolios
 from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
 from alpha_pipeline.pipeline.risk_inputs import risk_tables
-from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS
+from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS, SPECIFIC
 from alpha_pipeline.pipeline.robustness import deflated_sharpe
 from alpha_pipeline.pipeline.workspace import CODE_VERSION, Workspace
 from alpha_pipeline.resources.market import MarketResource
 from alpha_pipeline.risk.panel_factors import panel_factor
 
-_STYLES = {"compact": "price-volume styles", "full": "the styles of the stored risk model"}
+_STYLES = {"compact": "price-volume styles", "full": "the styles of the stored risk model",
+           "efficient": "the styles of the stored risk model (regressions weighted by 1/specific variance)"}
+_READ_BY_ATTRIBUTION = {"compact": (), "full": (EXPOSURES, FACTOR_RETURNS), "efficient": (EXPOSURES, SPECIFIC)}
 
 
 def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
@@ -55,7 +57,7 @@ def portfolio_assets(axes: Axes, spec: PortfolioSpec) -> list[dg.AssetsDefinitio
 
     @dg.asset(name="attribution", key_prefix=prefix, group_name="attribution", owners=OWNERS, kinds={"pandas"}, code_version=CODE_VERSION,
               deps=[backtest, *(dg.AssetDep(dg.AssetKey(name.split("/")), partition_mapping=dg.AllPartitionMapping()) for name in
-                                ("index_weights", *((EXPOSURES, FACTOR_RETURNS) if spec.attribution == "full" else ())))],
+                                ("index_weights", *_READ_BY_ATTRIBUTION[spec.attribution]))],
               description=f"Daily active return split into country, industries, {_STYLES[spec.attribution]}, specific, trading and cost; adds up "
                           "each day and, linked, over the range.")
     def attribution(context: dg.AssetExecutionContext, market: MarketResource) -> dg.MaterializeResult:

@@ -1,4 +1,8 @@
-"""Exposures and factor returns that explain a backtest's days: made for its own range (compact), or the market's stored risk model (full)."""
+"""Exposures and factor returns that explain a backtest's days: made for its own range (compact), or the market's stored risk model (full).
+
+A third way (efficient) takes the stored exposures and estimates the factor returns again with weights 1/σ² in place of √cap, σ the specific
+volatility forecast at the close before: the regression of least noise. The stored factor returns, which covariances are made of, stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alpha_pipeline.errors import MissingData, sentence
+from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.pipeline.exposures import style_inputs
 from alpha_pipeline.pipeline.risk_exposures import EXPOSURES, NOT_STYLES
-from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS
+from alpha_pipeline.pipeline.risk_model import FACTOR_RETURNS, SPECIFIC, inverse_variance, load_regression
 from alpha_pipeline.pipeline.workspace import Workspace
 from alpha_pipeline.risk.factor_returns import COUNTRY, estimate_factor_returns
 from alpha_pipeline.risk.style_factors import PRICE_STYLES, REPORT_STYLES
@@ -61,21 +65,29 @@ def compact_model(panels: MarketPanels, first: int, last: int) -> ExplainingMode
     )
 
 
-def full_model(work: Workspace, panels: MarketPanels, portfolio: str, first: int, last: int, columns: np.ndarray) -> ExplainingModel:
+@dataclass(frozen=True)
+class _DayReturns:
+    """Factor to return (empty: no regression), the regression's R² if there was one, and the hash of what was read."""
+
+    returns: dict[str, float]
+    r_squared: float | None
+    source: str
+
+
+def full_model(
+    work: Workspace, panels: MarketPanels, portfolio: str, first: int, last: int, columns: np.ndarray, *, is_efficient: bool = False
+) -> ExplainingModel:
     """The stored ``risk/exposures`` and ``risk/factor_returns`` of panel rows ``first`` … ``last`` for the names in ``columns``.
+
+    ``is_efficient``: factor returns estimated here with weights 1/σ² from ``risk/specific`` of the session before, instead of the stored ones.
 
     Raises :class:`MissingData` for a date that the risk model lacks. A date whose regression had too few stocks explains nothing: its
     returns are specific.
     """
     days = panels.daily.dates[first: last + 1]
-    r_squared, sources, returns = [], [], []
-    for day in days:
-        manifest = _manifest(work, FACTOR_RETURNS, day, portfolio)
-        sources.append(manifest.content)
-        frame = work.store.read(FACTOR_RETURNS, day)
-        returns.append(dict(zip(frame["factor"], frame["factor_return"], strict=True)))
-        if manifest.meta["r_squared"] is not None:
-            r_squared.append(float(manifest.meta["r_squared"]))
+    found_by_day = [(_efficient_returns if is_efficient else _stored_returns)(work, panels, day, portfolio) for day in days]
+    returns, sources = [found.returns for found in found_by_day], [found.source for found in found_by_day]
+    r_squared = [found.r_squared for found in found_by_day if found.r_squared is not None]
     seen = {name for found in returns for name in found}
     style_names = tuple(name for name in (*PRICE_STYLES, *REPORT_STYLES) if name in seen)
     exposures = np.full((len(days), len(columns), len(style_names)), np.nan)
@@ -100,13 +112,39 @@ def full_model(work: Workspace, panels: MarketPanels, portfolio: str, first: int
     sources += [row.checksum for row in panels.daily.rows[first - 1: last + 1]]
     return ExplainingModel(
         exposures, industry, values, style_names, industry_names, table, float(np.mean(r_squared)) if r_squared else float("nan"), tuple(sources),
-        f"stored risk model of the market: country, industries and styles, exposures of the day before; {LINKING}",
+        f"stored risk model of the market: country, industries and styles, exposures of the day before; "
+        f"{'factor returns from a daily regression weighted by 1/specific variance; ' if is_efficient else ''}{LINKING}",
     )
+
+
+def _stored_returns(work: Workspace, panels: MarketPanels, day: str, portfolio: str) -> _DayReturns:
+    manifest = _manifest(work, FACTOR_RETURNS, day, portfolio)
+    frame = work.store.read(FACTOR_RETURNS, day)
+    r_squared = manifest.meta["r_squared"]
+    return _DayReturns(dict(zip(frame["factor"], frame["factor_return"], strict=True)), None if r_squared is None else float(r_squared),
+                       manifest.content)
+
+
+def _efficient_returns(work: Workspace, panels: MarketPanels, day: str, portfolio: str) -> _DayReturns:
+    before = panels.daily.dates[panels.daily.index(day) - 1]
+    _manifest(work, EXPOSURES, before, portfolio)
+    source = _manifest(work, SPECIFIC, before, portfolio).content
+    inputs = load_regression(work, panels, day)
+    weight = inverse_variance(work, panels, day, inputs.symbols)
+    if weight is None:
+        raise MissingData(sentence(f"no specific risk is known on {before}", where=f"attribution of {portfolio}",
+                                   next_step="Start the backtest when specific risk has its history (about 80 sessions), or set attribution='full'."))
+    try:
+        found = inputs.run(weight)
+    except NotEnoughData:
+        return _DayReturns({}, None, source)
+    factors = zip((COUNTRY, *inputs.industry_names, *inputs.style_names), found.values, strict=True)
+    return _DayReturns({name: float(value) for name, value in factors if not np.isnan(value)}, found.r_squared, source)
 
 
 def _manifest(work: Workspace, table: str, key: str, portfolio: str) -> Manifest:
     manifest = work.store.manifest(table, key)
     if manifest is None:
         raise MissingData(sentence(f"the risk model has no '{table}' on {key}", where=f"attribution of {portfolio}",
-                                   next_step="Materialize risk/exposures and risk/factor_returns over the range, or set attribution='compact'."))
+                                   next_step=f"Materialize {table} over the range, or set attribution='compact'."))
     return manifest

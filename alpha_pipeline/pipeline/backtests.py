@@ -14,7 +14,7 @@ from alpha_pipeline.backtest.engine import PortfolioState, run_backtest
 from alpha_pipeline.backtest.metrics import drawdown_table, performance_summary, yearly_table
 from alpha_pipeline.digest import combine
 from alpha_pipeline.errors import MissingData, NotEnoughData, sentence
-from alpha_pipeline.experiment import BENCHMARK_LEVELS, PortfolioSpec
+from alpha_pipeline.experiment import BENCHMARK_LEVELS, STORED_ATTRIBUTIONS, PortfolioSpec
 from alpha_pipeline.features.market_panels import MarketPanels
 from alpha_pipeline.pipeline.attribution_models import compact_model, full_model
 from alpha_pipeline.pipeline.portfolios import equal_weights, market_prices, read_week, weights_table
@@ -194,8 +194,8 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
     """Daily active return of the stored backtest split into country, industries, styles, specific, trading and cost.
 
     ``spec.attribution``: ``compact`` makes six price-volume styles and their returns for the range from the panels, ``full`` reads the stored
-    risk model. Adds up each day to 1e-10 and, linked, over the range and each year. Stored as a bundle: daily, summary, by_year, exposures,
-    coverage, factor_returns.
+    risk model, ``efficient`` its exposures and estimates their returns with weights 1/specific variance. Adds up each day to 1e-10 and, linked,
+    over the range and each year. Stored as a bundle: daily, summary, by_year, exposures, coverage, factor_returns.
     """
     manifest = work.store.bundle(backtest_name(spec.name))
     if manifest is None:
@@ -226,10 +226,10 @@ def run_attribution(work: Workspace, spec: PortfolioSpec) -> Manifest:
     stock_returns = close[1:] / close[:-1] - 1.0
     # a constituent without a price on the day has no return of its own: its weight goes to the benchmark's unexplained rest
     benchmark = np.where(np.isnan(stock_returns), 0.0, benchmark)
-    if spec.attribution == "full":
+    if spec.attribution in STORED_ATTRIBUTIONS:
         columns = np.flatnonzero((weights != 0).any(axis=0) | (benchmark != 0).any(axis=0))
         weights, benchmark, stock_returns = weights[:, columns], benchmark[:, columns], stock_returns[:, columns]
-        model = full_model(work, panels, spec.name, first, last, columns)
+        model = full_model(work, panels, spec.name, first, last, columns, is_efficient=spec.attribution == "efficient")
     else:
         model = compact_model(panels, first, last)
     result = attribute(

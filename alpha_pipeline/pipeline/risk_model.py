@@ -40,9 +40,9 @@ class Regression:
     style_names: tuple[str, ...]
     industry_names: tuple[str, ...]
 
-    def run(self) -> DayReturns:
-        """Raises :class:`NotEnoughData` with too few stocks and :class:`BadInput` for redundant styles."""
-        return explain_day(self.returns, self.styles, self.industry, self.cap, self.universe, len(self.industry_names))
+    def run(self, weight: np.ndarray | None = None) -> DayReturns:
+        """``weight`` over the names, √cap without. Raises :class:`NotEnoughData` with too few stocks, :class:`BadInput` for redundant styles."""
+        return explain_day(self.returns, self.styles, self.industry, self.cap, self.universe, len(self.industry_names), weight)
 
 
 def load_regression(work: Workspace, panels: MarketPanels, key: str) -> Regression:
@@ -63,6 +63,17 @@ def load_regression(work: Workspace, panels: MarketPanels, key: str) -> Regressi
         industry, frame["total_cap"].to_numpy(), frame["in_universe"].to_numpy(dtype=bool), styles,
         tuple(panels.axis.industries[code] for code in known),
     )
+
+
+def inverse_variance(work: Workspace, panels: MarketPanels, key: str, symbols: Sequence[str]) -> np.ndarray | None:
+    """Weights 1/σ² of ``symbols`` for the regression that explains ``key``, σ their specific volatility forecast at the close before.
+
+    None where that session had too short a history for a forecast. Raises :class:`MissingData` for a session that the risk model lacks.
+    """
+    before = panels.daily.dates[panels.daily.index(key) - 1]
+    _content(work, SPECIFIC, before)
+    known = work.store.read(SPECIFIC, before, ["symbol", "specific_volatility"]).set_index("symbol")["specific_volatility"]
+    return None if known.empty else known.reindex(list(symbols)).to_numpy(dtype=np.float64) ** -2.0
 
 
 def make_factor_returns(work: Workspace, keys: Sequence[str]) -> StepReport:

@@ -3,7 +3,8 @@
     r_i(t) = f_c + f_industry(i) + Σ_k x_ik(t−1) f_k + u_i,    weights √cap(t−1),    Σ_g s_g f_g = 0
 
 with s_g the cap share of industry g among the stocks regressed. The restriction makes country and industries separable: f_c
-is the return of a portfolio that holds the industries in their cap shares and no style.
+is the return of a portfolio that holds the industries in their cap shares and no style. √cap is the convention;
+:func:`explain_day` takes other weights.
 
 Each factor return is the return of a portfolio of stocks. ``FactorReturns`` of one date keeps them only on request
 (:func:`factor_portfolios`), because they are as large as the exposures.
@@ -128,25 +129,31 @@ class DayReturns:
 
 
 def explain_day(
-    returns: FloatArray, styles: FloatArray, industry: IntArray, cap: FloatArray, universe: BoolArray, n_industries: int
+    returns: FloatArray, styles: FloatArray, industry: IntArray, cap: FloatArray, universe: BoolArray, n_industries: int,
+    weight: FloatArray | None = None,
 ) -> DayReturns:
     """:class:`DayReturns` of ``returns`` (S,) from styles (S, K), industry, cap and universe (S,) known at the close before.
 
-    Rules as in :func:`estimate_factor_returns`.
+    ``weight`` : (S,) of the squared residuals, known then too; √cap without. A stock of unknown weight is explained, not regressed.
+    Other rules as in :func:`estimate_factor_returns`.
 
     Raises
     ------
-    NotEnoughData : not more stocks than factors. BadInput : redundant styles.
+    NotEnoughData : not more stocks than factors. BadInput : redundant styles, or a weight that is not positive and finite.
     """
+    if weight is None:
+        weight = np.sqrt(cap)
+    if (~(weight > 0) & ~np.isnan(weight) | np.isinf(weight)).any():
+        raise BadInput(sentence("regression weights must be positive and finite", where="explain_day", next_step="Missing is NaN."))
     absent = _absent_styles(styles, universe)
     x = styles[:, ~absent]
     described = ~np.isnan(x).any(axis=1) & (industry >= 0) & ~np.isnan(returns)
-    used = described & universe & ~np.isnan(cap)
+    used = described & universe & ~np.isnan(cap) & ~np.isnan(weight)
     members = np.bincount(industry[used], minlength=n_industries)
     n_factors = int((members > 0).sum() + x.shape[1])
     if used.sum() <= n_factors:
         raise NotEnoughData(sentence("not more stocks than factors", where="explain_day", got=int(used.sum()), expected=f"> {n_factors}"))
-    portfolios, condition = _portfolios(x[used], industry[used], cap[used], n_industries)
+    portfolios, condition = _portfolios(x[used], industry[used], cap[used], weight[used], n_industries)
     f = portfolios @ returns[used]
     explained = described & (members[industry] > 0)
     fitted = f[0] + f[1 + industry[explained]] + x[explained] @ f[1 + n_industries :]
@@ -156,18 +163,20 @@ def explain_day(
     values = np.full(len(kept), np.nan)
     values[np.concatenate([np.ones(1 + n_industries, dtype=bool), ~absent])] = f
     values[~kept] = np.nan
-    weight = np.sqrt(cap[used])
-    r, u = returns[used], specific[used]
-    total = weight @ (r - np.average(r, weights=weight)) ** 2
-    return DayReturns(values, specific, used, float(1.0 - (weight @ u**2) / total) if total > 0 else float("nan"), condition)
+    r, u, w = returns[used], specific[used], weight[used]
+    total = w @ (r - np.average(r, weights=w)) ** 2
+    return DayReturns(values, specific, used, float(1.0 - (w @ u**2) / total) if total > 0 else float("nan"), condition)
 
 
-def factor_portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n_industries: int) -> FloatArray:
+def factor_portfolios(
+    styles: FloatArray, industry: IntArray, cap: FloatArray, n_industries: int, weight: FloatArray | None = None
+) -> FloatArray:
     """(1 + G + K, S) stock weights of the factor portfolios of one date; factor returns are these times stock returns.
 
-    ``styles`` (S, K), ``industry`` (S,) codes ≥ 0, ``cap`` (S,) CNY > 0, nothing missing. Rows: country, industries (zeros for
-    one without members), styles. The country portfolio has exposure 1 to the country, the cap shares to the industries and
-    0 to every style; a style portfolio has 1 to its style and 0 to everything else.
+    ``styles`` (S, K), ``industry`` (S,) codes ≥ 0, ``cap`` (S,) CNY > 0, ``weight`` (S,) > 0 of the regression (√cap without);
+    nothing missing. Rows: country, industries (zeros for one without members), styles. The country portfolio has exposure 1 to
+    the country, the cap shares to the industries and 0 to every style; a style portfolio has 1 to its style and 0 to everything
+    else.
 
     The restriction is solved for the largest industry, f_last = −Σ (s_g / s_last) f_g, so the regression is an ordinary one
     in the other factors.
@@ -176,10 +185,12 @@ def factor_portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n
     ------
     BadInput : redundant styles. NotEnoughData : not more stocks than factors.
     """
-    return _portfolios(styles, industry, cap, n_industries)[0]
+    return _portfolios(styles, industry, cap, np.sqrt(cap) if weight is None else weight, n_industries)[0]
 
 
-def _portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n_industries: int) -> tuple[FloatArray, float]:
+def _portfolios(
+    styles: FloatArray, industry: IntArray, cap: FloatArray, weight: FloatArray, n_industries: int
+) -> tuple[FloatArray, float]:
     """:func:`factor_portfolios` and the condition number of the regression."""
     n_stocks, n_styles = styles.shape
     shares = np.bincount(industry, weights=cap, minlength=n_industries) / cap.sum()
@@ -200,7 +211,6 @@ def _portfolios(styles: FloatArray, industry: IntArray, cap: FloatArray, n_indus
     design[~inside, 1 : 1 + len(others)] = -shares[others] / shares[last]
     design[:, 1 + len(others) :] = styles
 
-    weight = np.sqrt(cap)
     root = np.sqrt(weight / weight.sum())
     weighted = design * root[:, None]
     scale = np.sqrt((weighted**2).sum(axis=0))

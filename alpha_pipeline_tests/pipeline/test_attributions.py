@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
 from alpha_pipeline.errors import MissingData
 from alpha_pipeline.pipeline import backtests, risk_model
 from alpha_pipeline.pipeline.risk_exposures import EXPOSURES
 from alpha_pipeline.pipeline.workspace import Workspace
+from alpha_pipeline.risk.industries import industry_dummies
 from alpha_pipeline_tests.conftest import TINY_RISK, Run
 
 
@@ -45,6 +47,28 @@ class TestExamples:
                 assert parts[f"industry:{industry}"].iloc[row] == pytest.approx(float(weight * f[industry]), abs=1e-12)
 
 
+    def test_an_efficient_day_by_hand(self, ci_run, copy):
+        """The stored exposures and the specific risk of the close before; the fit itself by statsmodels, which has no restriction."""
+        spec = replace(TINY_RISK, attribution="efficient")
+        meta = backtests.run_attribution(copy, spec).meta
+        assert "weighted by 1/specific variance" in meta["conventions"]
+        frames = copy.store.read_bundle(backtests.attribution_name(spec.name))
+        day = str(frames["daily"]["trade_date"].iloc[20])[:10]
+        dates = copy.panels.daily.dates
+        before = dates[dates.index(day) - 1]
+        inputs = risk_model.load_regression(copy, copy.panels, day)
+        sigma = copy.store.read(risk_model.SPECIFIC, before).set_index("symbol")["specific_volatility"].reindex(inputs.symbols).to_numpy()
+        styles = inputs.styles[:, ~np.isnan(inputs.styles[inputs.universe]).all(axis=0)]
+        used = inputs.universe & (inputs.industry >= 0) & ~np.isnan(inputs.returns) & ~np.isnan(sigma) & ~np.isnan(styles).any(axis=1)
+        dummies = industry_dummies(inputs.industry, len(inputs.industry_names))
+        design = np.column_stack([dummies[:, dummies[used].any(axis=0)], styles])[used]
+        fit = sm.WLS(inputs.returns[used], design, weights=sigma[used] ** -2.0).fit()
+        found = frames["factor_returns"].set_index("trade_date").loc[day, list(meta["styles"])]
+        assert found.to_numpy(dtype=float) == pytest.approx(fit.params[-styles.shape[1]:], abs=1e-12)
+        usual = ci_run.work.store.read(risk_model.FACTOR_RETURNS, day).set_index("factor")["factor_return"]
+        assert not np.allclose(usual[list(meta["styles"])], found.to_numpy(dtype=float)), "other weights, other returns"
+
+
 class TestProperties:
     def test_adds_up_every_day_over_the_range_and_in_each_year(self, ci_run):
         frames = ci_run.work.store.read_bundle(backtests.attribution_name(TINY_RISK.name))
@@ -75,6 +99,15 @@ class TestProperties:
         assert compact.source != ci_run.work.store.bundle(backtests.attribution_name(TINY_RISK.name)).source
 
 
+    def test_an_efficient_attribution_adds_up_too(self, copy):
+        spec = replace(TINY_RISK, attribution="efficient")
+        assert backtests.run_attribution(copy, spec).source != backtests.run_attribution(copy, TINY_RISK).source
+        backtests.run_attribution(copy, spec)
+        daily = copy.store.read_bundle(backtests.attribution_name(spec.name))["daily"]
+        parts = daily[["country", "industry_total", "style_total", "specific", "trading", "benchmark_gap", "cost"]].sum(axis=1)
+        assert (parts - daily["active_return"]).abs().max() < 1e-10
+
+
 class TestErrors:
     @pytest.mark.parametrize("table", [EXPOSURES, risk_model.FACTOR_RETURNS])
     def test_a_date_that_the_risk_model_lacks(self, copy, table):
@@ -82,3 +115,9 @@ class TestErrors:
             file.unlink()
         with pytest.raises(MissingData, match=rf"attribution of tiny_risk: the risk model has no '{table}' on 2023-07-20\. .*attribution='compact'"):
             backtests.run_attribution(copy, TINY_RISK)
+
+    def test_a_date_without_specific_risk(self, copy):
+        before = copy.store.read(risk_model.SPECIFIC, "2023-07-20")
+        copy.store.write(risk_model.SPECIFIC, "2023-07-20", before.iloc[:0], source="none")
+        with pytest.raises(MissingData, match=r"attribution of tiny_risk: no specific risk is known on 2023-07-20\. .*attribution='full'"):
+            backtests.run_attribution(copy, replace(TINY_RISK, attribution="efficient"))

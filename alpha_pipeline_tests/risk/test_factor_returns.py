@@ -105,9 +105,10 @@ class TestExamples:
 
 
 class TestIdentities:
-    def test_exposures_of_the_factor_portfolios(self):
+    @pytest.mark.parametrize("weight", [None, np.linspace(0.1, 7.0, 60)], ids=["√cap", "others"])
+    def test_exposures_of_the_factor_portfolios(self, weight):
         _, styles, industry, cap, _ = market()
-        portfolios = factor_portfolios(styles[0], industry[0], cap[0], G)
+        portfolios = factor_portfolios(styles[0], industry[0], cap[0], G, weight)
         exposures = portfolios @ full_exposures(styles[0], industry[0])
         shares = np.bincount(industry[0], weights=cap[0], minlength=G) / cap[0].sum()
         # country: fully invested, industries in their cap shares, no style
@@ -139,6 +140,23 @@ class TestSecondImplementations:
         fit = sm.WLS(returns[1], design, weights=np.sqrt(cap[0]), hasconst=True).fit()
         assert result.specific[1] == pytest.approx(fit.resid, abs=1e-12) and result.r_squared[1] == pytest.approx(fit.rsquared)
         assert result.values[1, 5:] == pytest.approx(fit.params[4:], abs=1e-12)
+
+    def test_other_weights_by_statsmodels(self):
+        returns, styles, industry, cap, universe = market()
+        weight = np.random.default_rng(3).uniform(0.2, 5.0, 60)
+        weight[7] = NAN
+        found = explain_day(returns[1], styles[0], industry[0], cap[0], universe[0], G, weight)
+        used = ~np.isnan(weight)
+        design = np.column_stack([industry_dummies(industry[0], G), styles[0]])
+        fit = sm.WLS(returns[1][used], design[used], weights=weight[used], hasconst=True).fit()
+        assert found.values[5:] == pytest.approx(fit.params[4:], abs=1e-12)
+        assert found.r_squared == pytest.approx(fit.rsquared)
+        assert found.used.tolist() == used.tolist() and np.isfinite(found.specific[7]), "of unknown weight: explained, not regressed"
+        shares = np.bincount(industry[0][used], weights=cap[0][used]) / cap[0][used].sum()
+        assert shares @ found.values[1:5] == pytest.approx(0, abs=1e-14), "the restriction stays one of market values"
+        usual = explain_day(returns[1], styles[0], industry[0], cap[0], universe[0], G)
+        again = explain_day(returns[1], styles[0], industry[0], cap[0], universe[0], G, np.sqrt(cap[0]))
+        assert np.array_equal(usual.values, again.values)
 
     def test_restricted_least_squares_by_lagrange_multipliers_and_by_cvxpy(self):
         returns, styles, industry, cap, universe = market()
@@ -176,6 +194,14 @@ class TestProperties:
 
 
 class TestErrors:
+    @pytest.mark.parametrize("value", [0.0, -1.0, np.inf])
+    def test_weights_that_are_none(self, value):
+        returns, styles, industry, cap, universe = market()
+        weight = np.ones(60)
+        weight[3] = value
+        with pytest.raises(BadInput, match="regression weights must be positive and finite"):
+            explain_day(returns[1], styles[0], industry[0], cap[0], universe[0], G, weight)
+
     def test_shapes_and_names(self):
         returns, styles, industry, cap, universe = market()
         with pytest.raises(Misaligned, match=r"styles does not fit \(got \(5, 60, 2\), expected \(5, 60, 1\)\)"):
