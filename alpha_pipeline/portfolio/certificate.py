@@ -30,10 +30,10 @@ class Certificate:
 def certify(program: LinearProgram, weights: np.ndarray, solution: Solution) -> Certificate:
     """The gap of ``weights`` (n,) in the full program, with the duals of ``solution`` (in units of alpha)."""
     trades = weights - program.reference
-    duals = _of_right_sign(program, solution.row_duals / program.scale)
+    duals = of_right_sign(program, solution.row_duals / program.scale)
     at_rows = program.matrix @ weights
     bound = np.where(duals > 0.0, program.row_upper, program.row_lower)
-    # An interior-point multiplier can sit on an infinite side only as noise, which _of_right_sign has removed.
+    # An interior-point multiplier can sit on an infinite side only as noise, which of_right_sign has removed.
     room = float(np.abs(duals[duals != 0.0] * (bound - at_rows)[duals != 0.0]).sum())
     slope = program.alpha - program.matrix.T @ duals
     turnover_dual = max(solution.turnover_dual / program.scale, 0.0) if np.isfinite(program.turnover) else 0.0
@@ -78,7 +78,7 @@ def _exchange(program: LinearProgram, weights: np.ndarray, up: np.ndarray, down:
     return float(gain.sum()) + abs(price * (position - float(weights.sum())))
 
 
-def _of_right_sign(program: LinearProgram, duals: np.ndarray) -> np.ndarray:
+def of_right_sign(program: LinearProgram, duals: np.ndarray) -> np.ndarray:
     """Duals without those that push against a side that has no bound."""
     wrong = ((duals > 0.0) & ~np.isfinite(program.row_upper)) | ((duals < 0.0) & ~np.isfinite(program.row_lower))
     return np.where(wrong | ~np.isfinite(duals), 0.0, duals)

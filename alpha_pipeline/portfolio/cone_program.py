@@ -54,7 +54,7 @@ def solve_cone(program: LinearProgram, solver: str) -> Solution:
     """
     solution = _within_turnover(program, solver)
     if solver == "ecos" and program.risk is not None:
-        reason = solution.status if solution.weights is None else _broken(program, solution.weights)
+        reason = solution.status if solution.weights is None else broken_limit(program, solution.weights)
         if reason:
             helped = _within_turnover(program, "clarabel")
             solution = replace(helped, note=f"ecos stopped ({reason}): solved by clarabel" if helped.weights is not None else "")
@@ -66,11 +66,11 @@ def solve_cone(program: LinearProgram, solver: str) -> Solution:
 def _may_stay(program: LinearProgram, weights: np.ndarray) -> bool:
     """Whether not trading is as good as ``weights``: the tie-breaking cost is below what an interior-point solver sees."""
     stay = program.reference
-    within = bool(((stay >= program.lower) & (stay <= program.upper)).all()) and not _broken(program, stay)
+    within = bool(((stay >= program.lower) & (stay <= program.upper)).all()) and not broken_limit(program, stay)
     return within and program.objective(stay) >= program.objective(weights) - 1e-9
 
 
-def _broken(program: LinearProgram, weights: np.ndarray) -> str:
+def broken_limit(program: LinearProgram, weights: np.ndarray) -> str:
     """The limit that is exceeded by more than what verification lets pass, in words; empty when there is none."""
     at_rows = program.matrix @ weights
     beyond = {
@@ -137,7 +137,7 @@ def _solve_once(program: LinearProgram, solver: str) -> Solution:
 
     n_rows = len(program.labels)
     is_equal = program.row_lower == program.row_upper
-    equal, ranged = _independent(program, np.flatnonzero(is_equal)), np.flatnonzero(~is_equal)
+    equal, ranged = independent_rows(program, np.flatnonzero(is_equal)), np.flatnonzero(~is_equal)
     risk = program.risk
     # Risk is counted in units of its limit: interior-point methods like numbers near 1.
     unit = risk.limit if risk is not None and program.has_risk_limit else _USUAL_RISK
@@ -272,7 +272,7 @@ def _compile(equal_rows: _Matrix, ranged_rows: _Matrix, exposures: _Matrix | Non
     return _Compiled(problem, parameters, weights, equal, at_least, at_most, turnover, risk)
 
 
-def _independent(program: LinearProgram, rows: np.ndarray) -> np.ndarray:
+def independent_rows(program: LinearProgram, rows: np.ndarray) -> np.ndarray:
     """Equality rows without those that the others imply: neutral industries already fix the sum."""
     if len(rows) < 2:
         return rows

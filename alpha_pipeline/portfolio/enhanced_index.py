@@ -27,7 +27,7 @@ from alpha_pipeline.portfolio.constraints import (
     StyleMoment,
     TrackingErrorLimit,
 )
-from alpha_pipeline.portfolio.elastic_cone import NOISE, ConeSlack
+from alpha_pipeline.portfolio.elastic_cone import ConeSlack
 from alpha_pipeline.portfolio.explanation import assumptions, binding_limits, shadow_prices
 from alpha_pipeline.portfolio.linear_program import solve_highs
 from alpha_pipeline.portfolio.problem import PortfolioProblem
@@ -199,7 +199,7 @@ def _relaxed(
     attempts: list[tuple[float, npt.NDArray[np.bool_] | None]] = [(1.0, None)]
     if isinstance(least, ConeSlack):
         # At the least relaxation hardly a portfolio is left, and an interior-point solver may need a little more room to find it.
-        moved = np.abs(least.weights - program.reference) > NOISE
+        moved = least.moved(program)
         attempts = [(1.0, moved), (10.0, moved), (100.0, moved), (100.0, None)]
     for margins, moved_names in attempts:
         relaxed, gave_way = widened(program, least, margins)

@@ -17,10 +17,11 @@ from alpha_pipeline.portfolio.constraints import (
     TrackingErrorLimit,
     TurnoverLimit,
 )
-from alpha_pipeline.portfolio.elastic_cone import ConeSlack, least_cone_slack
+from alpha_pipeline.portfolio.elastic_cone import ConeSlack
 from alpha_pipeline.portfolio.linear_program import ElasticSolution, least_slack
 from alpha_pipeline.portfolio.problem import PortfolioProblem
 from alpha_pipeline.portfolio.program import LinearProgram, assemble
+from alpha_pipeline.portfolio.reduced_program import least_reduced_slack
 from alpha_pipeline.portfolio.result import Relaxation
 
 RELAXATION_ORDER = (TurnoverLimit.name, TrackingErrorLimit.name, StyleBound.name, IndustryBound.name, ConstituentFloor.name)
@@ -49,9 +50,9 @@ def least_relaxation(problem: PortfolioProblem, program: LinearProgram, constrai
     ideal, _ = assemble(problem, constraints, 0.0, 0.0, restricted=False)
     _raise_if_contradictory(problem, ideal)
     caps: dict[str, float] = {}
-    leveled = _leveled(program)
+    leveled, found = _leveled(program), None
     for kind in _present(leveled):
-        found = _least(leveled, kind, caps)
+        found = _least(leveled, kind, caps, found)
         if not found.feasible:
             raise Infeasible(
                 sentence(
@@ -62,6 +63,7 @@ def least_relaxation(problem: PortfolioProblem, program: LinearProgram, constrai
                 )
             )
         caps[kind] = found.total + _NOTICEABLE * 0.1
+    assert found is not None, "turnover or tracking error is always present"
     return found
 
 
@@ -134,10 +136,12 @@ def _leveled(program: LinearProgram) -> LinearProgram:
     return replace(program, kinds=tuple(_LEVEL.get(kind, kind) for kind in program.kinds))
 
 
-def _least(program: LinearProgram, kind: str, caps: dict[str, float]) -> ElasticSolution | ConeSlack:
-    """Linear kinds are given slack while risk may be anything; then risk is minimized, then turnover."""
+def _least(
+    program: LinearProgram, kind: str, caps: dict[str, float], before: ElasticSolution | ConeSlack | None = None
+) -> ElasticSolution | ConeSlack:
+    """Linear kinds are given slack while risk may be anything; then risk is minimized, then turnover, beginning with the names ``before``."""
     if program.has_risk_limit and kind in (TurnoverLimit.name, TrackingErrorLimit.name):
-        return least_cone_slack(program, kind, RELAXATION_ORDER, caps)
+        return least_reduced_slack(program, kind, RELAXATION_ORDER, caps, before.moved(program) if isinstance(before, ConeSlack) else None)
     return least_slack(program, kind, RELAXATION_ORDER, caps)
 
 
