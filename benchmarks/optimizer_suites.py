@@ -2,6 +2,8 @@
 
     python -m benchmarks.optimizer --suite riskcontrol [--stocks 5000] [--dates 300]      the bar: 300 weeks in at most 60 s
     python -m benchmarks.optimizer --suite tracking_error [--stocks 5000] [--dates 20]    the bar: at most 0.5 s a week, gap at most 1e-6
+    python -m benchmarks.optimizer --suite relaxed [--stocks 5000] [--dates 20]           the same weeks once the limit is cut to 2 %: no
+                                                                                          portfolio within the turnover, which gives way
     python -m benchmarks.optimizer --suite agreement [--stocks 200] [--dates 200]         objectives within 1e-6, gaps proven from duals
 
 A week starts from the holdings of the week before, drifted by 2 % a name; scores keep a correlation of 0.8 with the week before.
@@ -35,7 +37,7 @@ from alpha_pipeline.portfolio import (
     optimize,
 )
 
-SUITES = ("riskcontrol", "tracking_error", "agreement")
+SUITES = ("riskcontrol", "tracking_error", "relaxed", "agreement")
 N_INDUSTRIES, N_STYLES = 31, 10
 
 RISKCONTROL = EnhancedIndexSpec(
@@ -53,6 +55,8 @@ TRACKING_ERROR = EnhancedIndexSpec(
     ),
     solver="clarabel",
 )  # fmt: skip
+
+TIGHTENED = replace(TRACKING_ERROR, constraints=(*TRACKING_ERROR.constraints[:-2], TurnoverLimit(0.05, "one"), TrackingErrorLimit(0.02)))
 
 
 def market(seed: int, n: int) -> PortfolioProblem:
@@ -92,13 +96,22 @@ def chain(spec: EnhancedIndexSpec, n_stocks: int, n_weeks: int) -> list[Optimiza
     return results
 
 
+def relaxed(n_stocks: int, n_weeks: int) -> list[OptimizationResult]:
+    """The holdings of a chain within 5 % a year, asked for 2 % at once with a one-sided turnover of 5 %: limits that cannot all be held."""
+    rng, problem, results = np.random.default_rng(0), market(0, n_stocks), []
+    for _ in range(n_weeks):
+        problem = next_week(problem, optimize(problem, TRACKING_ERROR).weights, rng)
+        results.append(optimize(problem, TIGHTENED))
+    return results
+
+
 def report(name: str, results: list[OptimizationResult]) -> None:
     seconds = [r.seconds for r in results]
     kinds = Counter(relaxed.constraint.partition("[")[0] for r in results for relaxed in r.relaxations)
     print(f"{name}: {len(results)} weeks x {len(results[0].weights)} stocks, load {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
     print(f"  seconds a week: median {stats.median(seconds):.3f}, largest {max(seconds):.3f}; sum {sum(seconds):.1f}")
     print(f"  largest violation {max(r.max_violation for r in results):.1e}, "
-          f"largest gap of weeks without relaxation {max((r.gap for r in results if r.status == 'optimal'), default=float('nan')):.1e}")
+          f"largest gap {max(r.gap for r in results):.1e}")
     print(f"  {dict(Counter(r.status for r in results))}, relaxed: {dict(kinds) or 'nothing'}, solved by {dict(Counter(r.solver for r in results))}")
 
 
@@ -127,5 +140,7 @@ def run(suite: str, n_stocks: int, n_weeks: int) -> None:
     """Print one suite."""
     if suite == "agreement":
         agreement(n_stocks, n_weeks)
+    elif suite == "relaxed":
+        report(suite, relaxed(n_stocks, n_weeks))
     else:
         report(suite, chain(RISKCONTROL if suite == "riskcontrol" else TRACKING_ERROR, n_stocks, n_weeks))

@@ -186,14 +186,18 @@ SECTIONS = (
     Section(
         "optimizer",
         "Optimizer",
-        ("optimizer", "optimizer --suite riskcontrol --dates 300", "optimizer --suite tracking_error --dates 30"),
+        ("optimizer", "optimizer --suite riskcontrol --dates 300", "optimizer --suite tracking_error --dates 30",
+         "optimizer --suite relaxed --dates 10"),
         (
             Bar("cvxpy + ECOS rebuilt each week, over ours", r"ECOS, rebuilt +\S+ ms +(\S+) x", 4.0),
             Bar("objective gap to ECOS", r"ECOS, rebuilt .*?gap (\S+)", 1e-7, at_least=False, unit=""),
             Bar("300 weeks with the RISKCONTROL constraints", r"riskcontrol: .*?; sum (\S+)", 60.0, at_least=False, unit="s"),
             Bar("a week with a tracking-error limit, median", r"tracking_error: .*?median (\S+),", 0.5, at_least=False, unit="s"),
+            Bar("a week with a tracking-error limit, proven gap", r"tracking_error: .*?largest gap (\S+)", 1e-6, at_least=False, unit=""),
+            Bar("such a week whose limits cannot all be held, proven gap", r"relaxed: .*?largest gap (\S+)", 1e-6, at_least=False, unit=""),
         ),
-        "Gaps of the other peers are their own default tolerances.",
+        "Gaps of the other peers are their own default tolerances. `relaxed` asks for 2 % tracking error with little turnover where 5 % was held:"
+        " turnover gives way by the least amount. Finding that takes several cone programs, so such a week takes longer than the bar for others.",
     ),
     Section(
         "factor_tests",

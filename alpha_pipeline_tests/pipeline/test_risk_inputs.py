@@ -90,7 +90,7 @@ class TestProperties:
         assert not bounded(StyleBound("size", 0.0), StyleBound("nlsize", 0.1)).weights_need_risk
         assert not bounded(FactorClassBound("other", 2.0, ("daily.turn",))).weights_need_risk
         assert not PortfolioSpec("top", "tiny", TopNSpec(10)).needs_risk_model
-        assert replace(bounded(), attribution="full").needs_risk_model
+        assert all(replace(bounded(), attribution=name).needs_risk_model for name in ("full", "efficient"))
         assert risk_inputs.risk_tables(bounded(StyleBound("btop", 0.0))) == (EXPOSURES,)
         assert risk_inputs.risk_tables(TINY_RISK) == (EXPOSURES, risk_model.COVARIANCE, risk_model.SPECIFIC)
 

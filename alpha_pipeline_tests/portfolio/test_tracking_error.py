@@ -21,9 +21,12 @@ from alpha_pipeline.portfolio import (
     optimize,
 )
 from alpha_pipeline.portfolio.certificate import certify
-from alpha_pipeline.portfolio.cone_program import solve_cone
+from alpha_pipeline.portfolio.cone_program import broken_limit, solve_cone
+from alpha_pipeline.portfolio.elastic_cone import least_cone_slack
 from alpha_pipeline.portfolio.program import assemble
-from alpha_pipeline.portfolio.reduced_program import solve_reduced
+from alpha_pipeline.portfolio.reduced_program import least_reduced_slack, solve_reduced
+from alpha_pipeline.portfolio.refinement import refined
+from alpha_pipeline.portfolio.relaxation import RELAXATION_ORDER
 from alpha_pipeline_tests.portfolio.helpers_problem import enhanced, hand_problem, random_problem, with_risk
 
 LIMITS = {"deviation": 0.09, "floor": 0.8, "industry": 0.04, "size": 0.3, "value": 0.4, "turnover": 0.5}
@@ -121,6 +124,38 @@ class TestProperties:
         assert optimize(problem, EnhancedIndexSpec("x", constraints, solver="clarabel")).max_violation <= 1e-8
 
 
+class TestRefinement:
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("aversion", [0.0, 2.0], ids=["limit", "limit and aversion"])
+    def test_noise_in_weights_and_multipliers_is_undone(self, seed, aversion):
+        """Free weights off by up to 1e-7 and multipliers by 1e-5 of themselves: two Newton steps find the optimum again."""
+        problem = with_risk(random_problem(seed, n=60), seed)
+        program, _ = assemble(problem, tracked(limit=0.04).constraints, 0.001, 0.002, risk_aversion=aversion)
+        best = refined(program, solve_cone(program, "clarabel"), 0.0)
+        rng = np.random.default_rng(seed)
+        is_free = (best.weights > program.lower) & (best.weights < program.upper) & (best.weights != program.reference)
+        noise = np.where(is_free, rng.uniform(-1e-7, 1e-7, 60), 0.0)
+        weights = np.clip(best.weights + noise, program.lower, program.upper)
+        blurred = replace(best, weights=weights, row_duals=best.row_duals * (1.0 + 1e-5 * rng.normal(size=len(best.row_duals))),
+                          turnover_dual=best.turnover_dual * (1.0 + 1e-5), risk_dual=best.risk_dual * (1.0 - 1e-5))
+        assert certify(program, blurred.weights, blurred).gap > 1e-8
+        found = refined(program, blurred, 0.0)
+        assert certify(program, found.weights, found).gap < 1e-10
+        assert found.weights == pytest.approx(best.weights, abs=1e-9)
+        assert broken_limit(program, found.weights) == ""
+
+    def test_what_is_proven_closely_enough_stays_as_it_is(self):
+        problem = with_risk(random_problem(1, n=60), 1)
+        program, _ = assemble(problem, tracked().constraints, 0.0, 0.0)
+        best = solve_cone(program, "clarabel")
+        assert refined(program, best, 1e-6) is best
+        free_of_risk = replace(program, risk=replace(program.risk, limit=0.9))  # never binds: a vertex, nothing to bend
+        vertex = solve_cone(free_of_risk, "clarabel")
+        assert refined(free_of_risk, vertex, 0.0) is vertex
+        none = replace(best, weights=None)
+        assert refined(program, none, 0.0) is none
+
+
 class TestRelaxation:
     def test_turnover_gives_way_before_tracking_error(self):
         """Active +30 %, −30 % held against a limit that allows 10 %: 20 % is sold and bought, 40 % two-sided."""
@@ -155,6 +190,7 @@ class TestRelaxation:
         result = optimize(problem, tracked(solver, limit=0.01, turnover=0.05, industry=0.01, size=0.0))
         assert result.status == "relaxed"
         assert result.max_violation <= 1e-8
+        assert result.gap <= 1e-6
         assert {"turnover", "tracking_error"} & set(amounts(result))
 
     @pytest.mark.parametrize("seed", range(3))
@@ -169,6 +205,28 @@ class TestRelaxation:
         # the least amount plus a margin of 5e-6, or 5e-5 where the solver needed more room
         assert all(amounts(reduced)[name] == pytest.approx(amount, abs=6e-5) for name, amount in amounts(whole).items())
         assert reduced.max_violation <= 1e-8
+
+    @pytest.mark.parametrize("kind", ["tracking_error", "turnover"])
+    @pytest.mark.parametrize("seed", range(4))
+    def test_least_slack_of_few_names_is_that_of_all(self, monkeypatch, kind, seed):
+        """Outsiders lower tracking error and turnover here: they join by what their purchase is worth."""
+        monkeypatch.setattr("alpha_pipeline.portfolio.reduced_program.SMALL", 20)
+        monkeypatch.setattr("alpha_pipeline.portfolio.reduced_program.N_CANDIDATES", 3)
+        monkeypatch.setattr("alpha_pipeline.portfolio.reduced_program._FEW", 0.9)
+        problem = with_risk(random_problem(seed, n=120), seed)
+        outside = np.arange(120) >= 70  # neither held nor in the benchmark
+        base, held = (np.where(outside, 0.0, w) / w[~outside].sum() for w in (problem.benchmark_weights, problem.current_weights))
+        problem = replace(problem, benchmark_weights=base, current_weights=held)
+        program, _ = assemble(problem, tracked(limit=0.01, turnover=0.05, size=0.0, deviation=0.05, floor=0.6).constraints, 0.0, 0.0)
+        first = least_reduced_slack(program, "tracking_error", RELAXATION_ORDER, {})
+        caps, also = ({"tracking_error": first.total + 1e-10}, first.moved(program)) if kind == "turnover" else ({}, None)
+        solved: list[int] = []
+        monkeypatch.setattr("alpha_pipeline.portfolio.reduced_program.least_cone_slack",
+                            lambda part, *rest: solved.append(len(part.alpha)) or least_cone_slack(part, *rest))
+        whole, few = least_cone_slack(program, kind, RELAXATION_ORDER, caps), least_reduced_slack(program, kind, RELAXATION_ORDER, caps, also)
+        assert few.total == pytest.approx(whole.total, abs=2e-7)
+        assert len(few.weights) == 120
+        assert max(solved) < 120, "otherwise nothing was reduced"
 
     def test_ecos_that_stops_is_helped_and_the_result_says_so(self):
         """Whichever of these weeks ECOS cannot finish: the portfolio is Clarabel's, and named so."""
