@@ -26,6 +26,7 @@ from benchmarks import (
     factor_tests,
     linear_factors,
     optimizer,
+    optimizer_suites,
     panels,
     peer_epochs,
     precision,
@@ -185,6 +186,17 @@ class TestExamples:
         problem = optimizer.simulated_problem(0, 120)
         ours = optimizer.optimize(problem, optimizer.SPEC).objective
         assert optimizer.scipy_linprog(problem) == pytest.approx(ours, rel=1e-7)
+
+    def test_optimizer_suites(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for suite in ("riskcontrol", "tracking_error", "relaxed"):
+            optimizer_suites.run(suite, 120, 2)
+        output = capsys.readouterr().out
+        section = next(s for s in run_all.SECTIONS if s.key == "optimizer")
+        figures = {bar.name: bar.figure(output) for bar in section.bars[2:]}
+        assert len(figures) == 5
+        last = output[output.index("\nrelaxed: 2 weeks"):]
+        assert "{'relaxed': 2}" in last
+        assert f"largest gap {figures['such a week whose limits cannot all be held, proven gap']:.1e}" in last, "not that of an earlier suite"
 
     def test_fitted_weights_are_those_the_labels_were_made_of(self) -> None:
         rng = np.random.default_rng(0)

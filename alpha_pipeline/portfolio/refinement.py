@@ -96,13 +96,18 @@ class _State:
             limits.append(slope[None] / risk.limit)
             missing.append(np.array([(risk.limit**2 - risk.tracking_error(self.weights) ** 2) / (2.0 * risk.limit)]))
         binding = np.vstack(limits)
-        n, m = len(free), len(binding)
+        # Limits can say the same of the free names, as the sum and the constituents' floor do where only constituents are free: the
+        # multipliers of the others stay as they are.
+        telling = _independent(binding)
+        n, m = len(free), len(telling)
         system = np.zeros((n + m, n + m))
-        system[:n, :n], system[:n, n:], system[n:, :n] = curvature, binding.T, binding
-        change = _solve(system, np.concatenate([(gain - price * slope) / price, *missing]))
+        system[:n, :n], system[:n, n:], system[n:, :n] = curvature, binding[telling].T, binding[telling]
+        change = _solve(system, np.concatenate([(gain - price * slope) / price, np.concatenate(missing)[telling]]))
         if change is None:
             return False
-        self._move(change[:n], price * change[n:])
+        duals = np.zeros(len(binding))
+        duals[telling] = price * change[n:]
+        self._move(change[:n], duals)
         return True
 
     def _move(self, weights: npt.NDArray[np.float64], duals: npt.NDArray[np.float64]) -> None:
@@ -128,8 +133,18 @@ class _State:
                        risk_dual=self.risk_dual * scale)
 
 
+def _independent(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Indices of rows (m, n) that span the others."""
+    size = np.sqrt((rows**2).sum(axis=1))
+    some = np.flatnonzero(size > 0.0)
+    if not len(some):
+        return some
+    _, triangle, order = linalg.qr((rows[some] / size[some, None]).T, mode="economic", pivoting=True)
+    return np.asarray(np.sort(some[order[: int((np.abs(np.diag(triangle)) > 1e-9).sum())]]))
+
+
 def _solve(system: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-    """The solution of a symmetric system; None where limits or names repeat one another, which leaves it singular."""
+    """The solution of a symmetric system; None where names without risk of their own repeat one another, which leaves it singular."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", linalg.LinAlgWarning)
         try:

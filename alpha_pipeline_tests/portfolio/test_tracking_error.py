@@ -126,11 +126,14 @@ class TestProperties:
 
 class TestRefinement:
     @pytest.mark.parametrize("seed", range(6))
-    @pytest.mark.parametrize("aversion", [0.0, 2.0], ids=["limit", "limit and aversion"])
-    def test_noise_in_weights_and_multipliers_is_undone(self, seed, aversion):
-        """Free weights off by up to 1e-7 and multipliers by 1e-5 of themselves: two Newton steps find the optimum again."""
-        problem = with_risk(random_problem(seed, n=60), seed)
-        program, _ = assemble(problem, tracked(limit=0.04).constraints, 0.001, 0.002, risk_aversion=aversion)
+    @pytest.mark.parametrize(("aversion", "floor"), [(0.0, 0.8), (2.0, 0.8), (0.0, 1.0)], ids=["limit", "limit and aversion", "constituents only"])
+    def test_noise_in_weights_and_multipliers_is_undone(self, seed, aversion, floor):
+        """Free weights off by up to 1e-7 and multipliers by 1e-5 of themselves: two Newton steps find the optimum again.
+
+        With constituents only, the floor and the sum are one and the same equation of the free names.
+        """
+        problem = with_risk(random_problem(seed, n=60, first=floor == 1.0), seed)
+        program, _ = assemble(problem, tracked(limit=0.04, floor=floor, industry=0.2, size=1.0).constraints, 0.001, 0.002, risk_aversion=aversion)
         best = refined(program, solve_cone(program, "clarabel"), 0.0)
         rng = np.random.default_rng(seed)
         is_free = (best.weights > program.lower) & (best.weights < program.upper) & (best.weights != program.reference)
