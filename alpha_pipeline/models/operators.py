@@ -19,11 +19,16 @@ a variance of exactly 0 whatever its level. A NaN makes the outputs of its windo
 
 Pairs (i, j), i < j, are in the order (0, 1), (0, 2), …, (1, 2), …
 
+:class:`FeatureExtraction`, which networks use, works on float32 on the CPU in one pass where the optional extra ``fast`` (numba) is
+installed (:mod:`alpha_pipeline.models.operators_kernel`); elsewhere it is made of the operators here. Same numbers to rounding.
+
 Letters: T steps, W windows, d steps of a window, F fields, P pairs, C features, N stocks.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import Any, NamedTuple
 
 import torch
@@ -246,6 +251,8 @@ class FeatureExtraction(nn.Module):
 
     def forward(self, x_TFN: Tensor) -> Tensor:
         """Features (W, C, N)."""
+        if x_TFN.device.type == "cpu" and x_TFN.dtype == torch.float32 and _has_numba():
+            return self._by_kernel(x_TFN)
         m = moments(x_TFN, self.window, self.stride)
         fields = self.sampled_fields if self.is_sampled else None
         products = _sums_of_products(m.centered if fields is None else m.centered.index_select(2, fields), self.pair_index)
@@ -257,3 +264,16 @@ class FeatureExtraction(nn.Module):
             _return(m),
             _decaylinear(m),
         ], dim=1)
+
+    def _by_kernel(self, x_TFN: Tensor) -> Tensor:
+        from alpha_pipeline.models.operators_kernel import Settings, extract_features
+
+        n_windows(x_TFN.shape[0], self.window, self.stride)
+        fields = self.sampled_fields if self.is_sampled else torch.arange(x_TFN.shape[1])
+        settings = Settings(self.window, self.stride, self.std_ddof, self.cov_ddof, MIN_VARIANCE)
+        return extract_features(x_TFN, fields, self.pair_index, settings)
+
+
+@functools.cache
+def _has_numba() -> bool:
+    return importlib.util.find_spec("numba") is not None
