@@ -26,7 +26,8 @@ from alpha_pipeline.models.gru_daily import GruDaily
 N_STEPS = {"daily": 12, "intraday_15m": 21, "alphanet": 30, "rawbar": 30, "mschars": 30, "l2chars": 30, "chars_30m": 21, "chars_10m": 24}
 N_FIELDS = {name: tensor.n_fields for name, tensor in TENSORS.items()}
 N_EXPOSURES = 4
-SHARED_FILES = {"__init__", "contract", "head", "operators", "pair_coverage", "attention", "convolution", "intraday", "orthogonal"}
+SHARED_FILES = {"__init__", "contract", "head", "operators", "operators_kernel", "pair_coverage", "attention", "convolution", "intraday",
+                "orthogonal"}
 
 # GRU(6 -> 30): 3 gates × 30 units × (6 inputs + 30 states + 2 biases) = 3,420; an LSTM has 4 gates. BN of k features: 2k.
 # Linear(k -> m): (k + 1) m, without bias k m. A factor unit ends in Linear(k -> 32) without bias and a BN without parameters.

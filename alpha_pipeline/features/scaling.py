@@ -37,6 +37,15 @@ class Ratio:
                 part[at] = neutral
         return ratio
 
+    @classmethod
+    def of_moments(cls, mean_FN: Tensor, inverse_std_FN: Tensor) -> Ratio:
+        """(x − mean) / std, both float32."""
+        return cls(mean_FN, inverse_std_FN, torch.zeros_like(mean_FN))
+
+    def part(self, fields: slice) -> Ratio:
+        """That of some of the fields."""
+        return Ratio(self.anchor[fields], self.inverse[fields], self.minus_rest[fields])
+
     def of_(self, x_TFN: Tensor) -> Tensor:
         """In place."""
         return torch.addcmul(self.minus_rest, x_TFN.sub_(self.anchor), self.inverse, out=x_TFN)

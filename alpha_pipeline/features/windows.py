@@ -60,8 +60,8 @@ class WindowStatistics:
     """What turns the raw bars of one date's cross-section into standardized values; small, worth keeping between epochs.
 
     ``divisor`` (F, N) is float64, in the order of the columns it was asked for; None where it is the last bar itself. For ``zscore``
-    it is (2F, N) float32: the means of the series, then 1 / std, NaN where a series has fewer than two values or no spread. The
-    rounding of a mean shifts its z-scores by at most 6e-8 · |mean| / std.
+    it is 1 / std of the series as float32, NaN where one has fewer than two values or no spread. Their means are not kept: they take
+    as much memory, and one pass over the window makes them. The rounding of a mean shifts its z-scores by at most 6e-8 · |mean| / std.
     ``scale`` = 1 / std and ``shift`` = −mean / std are (T, F) float32; both are 0 where there is no spread. Levels have neither: (0, 0).
     """
 
@@ -217,8 +217,10 @@ class Windows:
                 kept += self._bars(raw_TPS, part, at).sum(dim=0, dtype=torch.float64)
             kept /= self.spec.n_steps
         if self.spec.scale == "zscore":
-            kept = self._moments(raw_TPS, at, parts)
-        ratio = self._ratio(self._last(raw_TPS, at) if kept is None else kept, slice(0, self.spec.n_fields))
+            mean, kept = self._moments(raw_TPS, at, parts)
+            ratio = Ratio.of_moments(mean, kept)
+        else:
+            ratio = Ratio.to((self._last(raw_TPS, at) if kept is None else kept).double(), self.spec.fields)
         scale_TF = torch.zeros((self.spec.n_steps, self.spec.n_fields), dtype=torch.float32, device=self.device)
         shift_TF = torch.zeros_like(scale_TF)
         for part in parts:
@@ -252,11 +254,17 @@ class Windows:
             for part in parts:
                 levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
             return x_TFN
-        divisor_FN = self._last(raw_TPS, at) if self.spec.scale == "last" else _divisor(statistics)
-        if self.device.type == "cpu" and _has_numba():
-            self._fill(raw_TPS, columns, self._ratio(divisor_FN, slice(0, self.spec.n_fields)), statistics, x_TFN)
-            return x_TFN
-        ratios = [(fields, self._ratio(divisor_FN, fields)) for fields in field_parts]
+        is_in_one_pass = self.device.type == "cpu" and _has_numba()
+        if self.spec.scale == "zscore":
+            if is_in_one_pass:
+                return self._fill_scores(raw_TPS, columns, statistics, x_TFN)
+            total, count = self._sums(raw_TPS, at, parts)
+            ratio = Ratio.of_moments((total / count).float(), _divisor(statistics))
+        else:
+            ratio = Ratio.to((self._last(raw_TPS, at) if self.spec.scale == "last" else _divisor(statistics)).double(), self.spec.fields)
+            if is_in_one_pass:
+                return self._fill(raw_TPS, columns, ratio, statistics, x_TFN)
+        ratios = [(fields, ratio.part(fields)) for fields in field_parts]
         for part in parts:
             bars_TFN = self._bars(raw_TPS, part, at, out=x_TFN[part])
             for fields, ratio in ratios:
@@ -287,22 +295,26 @@ class Windows:
         if spec.scale == "last":
             divisor_FB = x_TFB[-1].double()
         else:
-            n_kept = 2 * spec.n_fields if spec.scale == "zscore" else spec.n_fields
             dtype = torch.float32 if spec.scale == "zscore" else torch.float64
-            divisor_FB = torch.empty((n_kept, len(columns_B)), dtype=dtype, device=device)
+            divisor_FB = torch.empty((spec.n_fields, len(columns_B)), dtype=dtype, device=device)
             for at, date in enumerate(dates.tolist()):
                 own = np.flatnonzero(which_B == at)
                 divisor_FB[:, torch.from_numpy(own).to(device)] = _divisor(statistics[date])[
                     :, torch.from_numpy(position_B[own]).to(device)
                 ]
-        u_TFB = self._ratio(divisor_FB, slice(0, spec.n_fields)).of_(x_TFB)
+        if spec.scale == "zscore":
+            total, count = _known_sums(x_TFB)
+            ratio = Ratio.of_moments((total / count).float(), divisor_FB)
+        else:
+            ratio = Ratio.to(divisor_FB, spec.fields)
+        u_TFB = ratio.of_(x_TFB)
         scale_TFB = torch.stack([statistics[date].scale for date in dates.tolist()], dim=2).index_select(2, which)
         shift_TFB = torch.stack([statistics[date].shift for date in dates.tolist()], dim=2).index_select(2, which)
         return self._finish_(u_TFB.mul_(scale_TFB).add_(shift_TFB))
 
     # --------------------------------------------------------------- plumbing
 
-    def _fill(self, raw_TPS: Tensor, columns: IntArray, ratio: Ratio, statistics: WindowStatistics, x_TFN: Tensor) -> None:
+    def _fill(self, raw_TPS: Tensor, columns: IntArray, ratio: Ratio, statistics: WindowStatistics, x_TFN: Tensor) -> Tensor:
         """What the loop over parts of :meth:`window` does, in one pass and to the same bits."""
         from alpha_pipeline.features.window_kernel import standardized_window
 
@@ -310,8 +322,16 @@ class Windows:
         close, volume = (places[fields.index(name)] if name in fields else -1 for name in ("close", "volume"))
         standardized_window(raw_TPS, 0 if lagged is None else 1, columns, [-1 if place is None else place for place in places],
                             -1 if close is None else close, -1 if volume is None else volume, -1 if lagged is None else lagged[1],
-                            ratio.anchor, ratio.inverse, ratio.minus_rest, statistics.scale, statistics.shift,
-                            CLIP if self.spec.scale == "zscore" else 0.0, x_TFN)
+                            ratio.anchor, ratio.inverse, ratio.minus_rest, statistics.scale, statistics.shift, x_TFN)
+        return x_TFN
+
+    def _fill_scores(self, raw_TPS: Tensor, columns: IntArray, statistics: WindowStatistics, x_TFN: Tensor) -> Tensor:
+        """As :meth:`_fill`, for ``zscore``."""
+        from alpha_pipeline.features.window_kernel import standardized_scores
+
+        places = [place for place in self._panel.places if place is not None]
+        standardized_scores(raw_TPS, columns, places, _divisor(statistics), statistics.scale, statistics.shift, CLIP, x_TFN)
+        return x_TFN
 
     def _raw(self, date_index: int) -> Tensor:
         """Panel rows (T, P, S) of the window's steps, one more ahead with ``return``; a view. Only rows up to ``date_index`` are in it."""
@@ -324,30 +344,29 @@ class Windows:
         bars_TFN = self._panel.gather(raw_TPS, part, at_N, out=out)
         return returns_(bars_TFN, self.spec) if RETURN in self.spec.fields else bars_TFN
 
-    def _ratio(self, kept: Tensor, fields: slice) -> Ratio:
-        """What a part of the fields goes through before the cross-section, from what :class:`WindowStatistics` keeps of all."""
-        if self.spec.scale == "zscore":
-            center, inverse = kept.split(self.spec.n_fields)
-            return Ratio(center[fields], inverse[fields], torch.zeros_like(center[fields]))
-        return Ratio.to(kept[fields].double(), self.spec.fields[fields])
-
     def _finish_(self, z: Tensor) -> Tensor:
         return z.clamp_(-CLIP, CLIP).nan_to_num_(nan=0.0) if self.spec.scale == "zscore" else z
 
-    def _moments(self, raw_TPS: Tensor, at_N: Tensor, parts: Sequence[slice]) -> Tensor:
-        """(2F, N) float32: mean and 1 / std of each series over the window's values that are there; sums run in float64."""
-        total, count, squares, deviations = torch.zeros((4, self.spec.n_fields, len(at_N)), dtype=torch.float64, device=self.device)
+    def _sums(self, raw_TPS: Tensor, at_N: Tensor, parts: Sequence[slice]) -> tuple[Tensor, Tensor]:
+        """(F, N) float64: sum and number of each series' values that are there."""
+        total, count = torch.zeros((2, self.spec.n_fields, len(at_N)), dtype=torch.float64, device=self.device)
         for part in parts:
-            x_TFN = self._bars(raw_TPS, part, at_N)
-            total += x_TFN.nansum(dim=0, dtype=torch.float64)
-            count += (~x_TFN.isnan()).sum(dim=0)
+            part_total, part_count = _known_sums(self._bars(raw_TPS, part, at_N))
+            total += part_total
+            count += part_count
+        return total, count
+
+    def _moments(self, raw_TPS: Tensor, at_N: Tensor, parts: Sequence[slice]) -> tuple[Tensor, Tensor]:
+        """(F, N) float32 each: mean and 1 / std of each series over the window's values that are there; sums run in float64."""
+        total, count = self._sums(raw_TPS, at_N, parts)
+        squares, deviations = torch.zeros((2, self.spec.n_fields, len(at_N)), dtype=torch.float64, device=self.device)
         mean = total / count
         for part in parts:
             x_TFN = self._bars(raw_TPS, part, at_N).double()
             squares += x_TFN.square().nansum(dim=0)
             deviations += (x_TFN - mean).square_().nansum(dim=0)
         has_spread = (count > 1) & (deviations > _NO_SPREAD**2 * squares)
-        return torch.cat([mean, torch.where(has_spread, (deviations / count).rsqrt(), torch.nan)]).float()
+        return mean.float(), torch.where(has_spread, (deviations / count).rsqrt(), torch.nan).float()
 
     def _last(self, raw_TPS: Tensor, at_N: Tensor) -> Tensor:
         """(F, N): the bars of the last step."""
@@ -390,6 +409,11 @@ def common_columns(windows: Mapping[str, Windows], date_index: int, universe_S: 
 
 def _parts(n: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _known_sums(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum in float64, and number, along the first axis of the values that are not NaN."""
+    return x.nansum(dim=0, dtype=torch.float64), (~x.isnan()).sum(dim=0)
 
 
 def _known_moments(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -158,6 +158,7 @@ class TestProperties:
         part = np.array([5, 0, 3])
         memory = torch.full((spec.n_steps * spec.n_fields * 40,), torch.nan)
         for date, kept in statistics.items():
+            assert kept.n_bytes == 4 * (spec.n_fields * 9 + 2 * spec.n_steps * spec.n_fields)  # 1 / std of the series; scale and shift
             assert torch.equal(windows.window(date, columns, kept, memory=memory), whole[date])
             assert torch.equal(windows.window(date, columns[part], kept.take(part)), whole[date][:, :, part])
         dates, positions = np.array([8, 6, 8, 7]), np.array([0, 3, 6, 1])

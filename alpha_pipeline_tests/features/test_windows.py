@@ -234,11 +234,12 @@ class TestProperties:
             values[-3, :, fields.index("volume"), ::7] = 0  # the return of such a day is 0
         monkeypatch.setattr("alpha_pipeline.features.window_kernel._PER_THREAD", 500)  # a short window on several threads
         windows = Windows(spec, values, np.zeros((len(values), 60), dtype=bool), fields)
-        columns = np.array([3, 4, 58, 0, 17, 31, 35])
-        kernel = windows.window(len(values) - 1, columns)
+        scattered, side_by_side = np.array([3, 4, 58, 0, 17, 31, 35]), np.r_[2:30, 33:59]
+        kernel = [windows.window(len(values) - 1, columns) for columns in (scattered, side_by_side)]
         monkeypatch.setattr(windows_module, "_has_numba", lambda: False)
         # equal bits where both multiply and add in one rounding, as on every processor with fused multiply-add
-        torch.testing.assert_close(kernel, windows.window(len(values) - 1, columns), rtol=0, atol=2e-6)
+        for got, columns in zip(kernel, (scattered, side_by_side), strict=True):
+            torch.testing.assert_close(got, windows.window(len(values) - 1, columns), rtol=0, atol=2e-6)
 
     def test_does_not_change_its_arguments(self) -> None:
         values, suspended = make_panel(DAY, 6, 10)
