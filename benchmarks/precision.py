@@ -1,7 +1,7 @@
 """What bfloat16 does to RankIC: the same networks trained in float32, in bfloat16, and in float32 from other seeds.
 
     python -m benchmarks.precision --root build/recovery
-    ALPHA_PIPELINE_RECURRENT=reference python -m benchmarks.precision --root build/recovery --only gru_daily --seeds 1
+    python -m benchmarks.precision --root build/recovery --only gru_daily --seeds 1 --recurrent reference
 
 Terms are those of ``benchmarks.recovery_zoo`` (market ``simulated``, 2022H1 out of sample, every 10th date), three seeds a network. The
 effect of precision is judged beside that of chance: the third training differs from the first by its seeds alone. Differences are of daily
@@ -15,6 +15,7 @@ are products like any other, as with cuDNN on a GPU. Speed is not measured here:
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ import torch
 from alpha_pipeline.experiment import ModelSpec
 from alpha_pipeline.factors.ic import newey_west_se
 from alpha_pipeline.markets import MarketConfig
-from alpha_pipeline.models.recurrent import active_backend
+from alpha_pipeline.models.recurrent.backend import BACKENDS, SWITCH, active_backend
 from alpha_pipeline.progress import listening
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
@@ -34,7 +35,7 @@ from benchmarks import recovery_zoo
 from benchmarks.recovery import FloatArray, ProgressLines
 from benchmarks.recovery_tables import OVERLAP
 
-NETWORKS = ("gru_daily", "alphanet_v2", "factor_restcn", "factor_transformer")
+NETWORKS = ("gru_daily", "alphanet_v2")
 FLOAT32, BFLOAT16, OTHER_SEEDS = "float32", "bfloat16", "other seeds"
 
 
@@ -76,9 +77,12 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("build/recovery"), help="scratch folder, about 2 GB")
     parser.add_argument("--only", nargs="+", choices=list(recovery_zoo.MODELS_BY_NAME), default=list(NETWORKS))
     parser.add_argument("--seeds", type=int, default=3, help="members of each ensemble")
+    parser.add_argument("--recurrent", choices=BACKENDS, help="path of the recurrent layers; by default the quickest")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.recurrent:
+        os.environ[SWITCH] = options.recurrent
     print(f"recurrent layers: {active_backend('cpu')}")
     with listening(ProgressLines()):
         table = run(options.root, variants(options.only, n_seeds=options.seeds))
