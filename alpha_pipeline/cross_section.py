@@ -10,7 +10,6 @@ inside the mask takes no part either and stays NaN. An infinite value is an erro
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -201,11 +200,6 @@ def in_parallel(n_rows: int, n_stocks: int, work: Callable[[slice], None], *, el
     with ThreadPoolExecutor(n_workers) as pool:
         for done in [pool.submit(work, rows) for rows in runs]:
             done.result()
-
-
-def has_numba() -> bool:
-    """Whether numba, the optional extra ``fast``, is installed. It is imported where its kernels are called, not before."""
-    return importlib.util.find_spec("numba") is not None
 
 
 def _chunks(rows: FloatArray) -> Iterator[FloatArray]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import centered_ranks, has_numba, in_parallel
+from alpha_pipeline.cross_section import centered_ranks, in_parallel
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, NotEnoughData, sentence
+from alpha_pipeline.machine_code import has_numba
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -8,27 +8,17 @@ depend on that row alone; the loops release the GIL, so several blocks of rows r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from alpha_pipeline.machine_code import compiled
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 _HIGHEST = np.iinfo(np.int64).max
-
-
-def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    kernel: Callable[..., Any]
-    try:
-        kernel = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
-    except RuntimeError:  # no folder to keep machine code in
-        kernel = njit(nogil=True, error_model="numpy", **options)(function)
-    return kernel
 
 
 def _sum_of_products(a: FloatArray, b: FloatArray) -> float:
@@ -45,8 +35,8 @@ def _plain_sum(a: FloatArray) -> float:
     return total
 
 
-_dot = _compiled(_sum_of_products, fastmath={"reassoc", "contract"})  # several partial sums at a time
-_sum = _compiled(_plain_sum, fastmath={"reassoc"})
+_dot = compiled("reassoc", "contract")(_sum_of_products)  # several partial sums at a time
+_sum = compiled("reassoc")(_plain_sum)
 
 
 # --- RankIC ------------------------------------------------------------------------------------------------------------------
@@ -65,7 +55,7 @@ def rank_products(a: FloatArray, b: FloatArray, pairs: BoolArray, n: IntArray) -
     return sums[0], sums[1], sums[2]
 
 
-@_compiled
+@compiled()
 def _make_keys(keys: IntArray, pairs: BoolArray, n_bits: int) -> None:
     """keys (2, D, S), the bits of floats, become integers of the same order whose last bits are their positions; no pair goes last."""
     low = (1 << n_bits) - 1
@@ -78,7 +68,7 @@ def _make_keys(keys: IntArray, pairs: BoolArray, n_bits: int) -> None:
                 row[s] = (bits & ~low) | s if pairs[d, s] else _HIGHEST
 
 
-@_compiled
+@compiled()
 def _settle(keys: IntArray, values: FloatArray, low: int, first: int, end: int, center: float, ranks: FloatArray) -> None:
     """Ranks of keys[first:end], equal but for their positions: sorted by the values themselves (Shell's way), equals averaged."""
     gap = 1
@@ -102,7 +92,7 @@ def _settle(keys: IntArray, values: FloatArray, low: int, first: int, end: int, 
         first = last + 1
 
 
-@_compiled
+@compiled()
 def _sum_ranks(a: FloatArray, b: FloatArray, keys: IntArray, n_bits: int, n: IntArray, sums: FloatArray) -> None:
     """Sums (3, D) of products of ranks less (n + 1) / 2: multiples of 1/4, and exact up to some 200,000 stocks."""
     low = (1 << n_bits) - 1
@@ -128,14 +118,14 @@ def _sum_ranks(a: FloatArray, b: FloatArray, keys: IntArray, n_bits: int, n: Int
 # --- Neutralisation ----------------------------------------------------------------------------------------------------------
 
 
-@_compiled
+@compiled()
 def _median(ordered: FloatArray, n: int) -> float:
     """Of the first ``n`` > 0 numbers, which ascend."""
     high = ordered[n // 2]
     return high if n % 2 else ordered[n // 2 - 1] / 2 + high / 2
 
 
-@_compiled
+@compiled()
 def _nearest(ordered: FloatArray, n: int, center: float, k: int) -> float:
     """The distance from ``center`` that ``k`` of the first ``n`` numbers, which ascend, do not exceed: the k-th smallest.
 
@@ -153,7 +143,7 @@ def _nearest(ordered: FloatArray, n: int, center: float, k: int) -> float:
     return nearest if first == 0 else min(nearest, center - ordered[first - 1])
 
 
-@_compiled
+@compiled()
 def moments(ordered: FloatArray, group: IntArray, n: IntArray, width: float, columns: FloatArray, means: FloatArray, squares: FloatArray,
             totals: FloatArray, within: FloatArray) -> None:
     """Winsorise and center each row's factor, center its regressors, and sum what their regression on industry dummies needs.
@@ -200,7 +190,7 @@ def moments(ordered: FloatArray, group: IntArray, n: IntArray, width: float, col
                 within[d, c, other] = within[d, other, c] = product
 
 
-@_compiled
+@compiled()
 def residuals(columns: FloatArray, means: FloatArray, slopes: FloatArray, group: IntArray, n: IntArray, nothing_left: FloatArray,
               result: FloatArray) -> None:
     """Fill result (D, S), NaN for stocks not in use: the residual over its standard deviation, 0 where that is at most ``nothing_left`` (D,).

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alpha_pipeline.cross_section import MAD_TO_STD, has_numba, in_parallel, winsorize_mad
+from alpha_pipeline.cross_section import MAD_TO_STD, in_parallel, winsorize_mad
 from alpha_pipeline.errors import BadInput, InvalidSpec, Misaligned, sentence
+from alpha_pipeline.machine_code import has_numba
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

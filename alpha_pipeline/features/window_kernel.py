@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 from torch import Tensor
+
+from alpha_pipeline.machine_code import compiled
 
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.uint64]
@@ -25,14 +25,7 @@ _PER_THREAD = 1 << 20  # numbers below which another thread costs more than it s
 _LONG_RUN = 8  # columns side by side that are copied faster than picked one by one
 
 
-def _compiled(function: Any) -> Any:
-    try:
-        return njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
-    except RuntimeError:  # no folder to keep machine code in
-        return njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
-
-
-@_compiled
+@compiled("contract")
 def _pick(row: Array, columns: Places, runs: Places, out: Array) -> None:
     """The columns of a row. ``runs``: where in ``columns`` each run of neighbors begins, and the end; empty where they are short.
 
@@ -46,7 +39,7 @@ def _pick(row: Array, columns: Places, runs: Places, out: Array) -> None:
             out[n] = row[n + ahead]
 
 
-@_compiled
+@compiled("contract")
 def _standardize(raw: Array, ahead: int, first: int, end: int, columns: Places, runs: Places, places: npt.NDArray[np.int64],
                  close: int, volume: int, before: int, anchor: Array, inverse: Array, rest: Array, scale: Array, shift: Array, x: Array) -> None:
     """Steps [first, end) of x (T, F, N). ``places``: row of each field in ``raw`` (T + ahead, P, S), or −1 for the return from the row before."""
@@ -71,7 +64,7 @@ def _standardize(raw: Array, ahead: int, first: int, end: int, columns: Places, 
                 out[n] = now[n] + b
 
 
-@_compiled
+@compiled("contract")
 def _standardize_scores(raw: Array, first: int, end: int, columns: Places, runs: Places, places: npt.NDArray[np.int64], inverse: Array,
                         scale: Array, shift: Array, clip: float, x: Array) -> None:
     """Fields [first, end) of x (T, F, N): what is known of a series less its mean, times ``inverse``; then the cross-section, ``clip``, and 0

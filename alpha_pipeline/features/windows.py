@@ -24,8 +24,6 @@ Shape letters: D dates, S stocks of the panel, T steps, F fields, N stocks of on
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -42,6 +40,7 @@ from alpha_pipeline.features.eligibility import REASONS, reason_codes
 from alpha_pipeline.features.panel_view import PanelView
 from alpha_pipeline.features.scaling import Ratio, levels_, returns_
 from alpha_pipeline.features.tensors import CLIP, RETURN, TensorSpec
+from alpha_pipeline.machine_code import has_numba
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -254,7 +253,7 @@ class Windows:
             for part in parts:
                 levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
             return x_TFN
-        is_in_one_pass = self.device.type == "cpu" and _has_numba()
+        is_in_one_pass = self.device.type == "cpu" and has_numba()
         if self.spec.scale == "zscore":
             if is_in_one_pass:
                 return self._fill_scores(raw_TPS, columns, statistics, x_TFN)
@@ -386,11 +385,6 @@ class Windows:
     def _checked(self, date_index: int) -> int:
         assert 0 <= date_index < self.n_dates, f"date index {date_index} outside the panel of {self.n_dates} dates"
         return date_index
-
-
-@functools.cache
-def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
 
 
 def common_columns(windows: Mapping[str, Windows], date_index: int, universe_S: BoolArray) -> tuple[IntArray, dict[str, int]]:

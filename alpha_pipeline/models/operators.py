@@ -27,14 +27,13 @@ Letters: T steps, W windows, d steps of a window, F fields, P pairs, C features,
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from alpha_pipeline.errors import InvalidSpec, Misaligned, sentence
+from alpha_pipeline.machine_code import has_numba
 
 MIN_VARIANCE = 1e-12
 
@@ -251,7 +250,7 @@ class FeatureExtraction(nn.Module):
 
     def forward(self, x_TFN: Tensor) -> Tensor:
         """Features (W, C, N)."""
-        if x_TFN.device.type == "cpu" and x_TFN.dtype == torch.float32 and _has_numba():
+        if x_TFN.device.type == "cpu" and x_TFN.dtype == torch.float32 and has_numba():
             return self._by_kernel(x_TFN)
         m = moments(x_TFN, self.window, self.stride)
         fields = self.sampled_fields if self.is_sampled else None
@@ -272,8 +271,3 @@ class FeatureExtraction(nn.Module):
         fields = self.sampled_fields if self.is_sampled else torch.arange(x_TFN.shape[1])
         settings = Settings(self.window, self.stride, self.std_ddof, self.cov_ddof, MIN_VARIANCE)
         return extract_features(x_TFN, fields, self.pair_index, settings)
-
-
-@functools.cache
-def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from alpha_pipeline.machine_code import compiled
 from alpha_pipeline.models.recurrent.threads import run_groups
 
 Array = npt.NDArray[np.float32]
@@ -100,14 +100,7 @@ def _share_out(n_stocks: int, task: Callable[[int, int], None]) -> None:
     run_groups(lambda part: task(part * n_groups // n, (part + 1) * n_groups // n), n)
 
 
-def _compiled(function: Any) -> Any:
-    try:
-        return njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
-    except RuntimeError:  # no folder to keep machine code in
-        return njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
-
-
-@_compiled
+@compiled("contract")
 def _read(rows: Array, first: np.uint64, out: Array) -> None:
     """Numbers ``first`` … of each row; 0 past its end. Unsigned, since a signed place may count from the end, which is no plain copy."""
     width = min(np.uint64(_GROUP), np.uint64(rows.shape[1]) - first)
@@ -119,7 +112,7 @@ def _read(rows: Array, first: np.uint64, out: Array) -> None:
             to[n] = 0.0
 
 
-@_compiled
+@compiled("contract")
 def _write(values: Array, rows: Array, first: np.uint64) -> None:
     """The other way; what is past the end of a row is dropped."""
     width = min(np.uint64(_GROUP), np.uint64(rows.shape[1]) - first)
@@ -129,7 +122,7 @@ def _write(values: Array, rows: Array, first: np.uint64) -> None:
             row[first + n] = of[n]
 
 
-@_compiled
+@compiled("contract")
 def _center(raw: Array, centered: Array, mean: Array, squares: Array) -> None:
     """Of one window (d, F, G): deviations from the mean, and (F, G) the mean and the sum of squares of the deviations."""
     n_steps, n_fields = raw.shape[0], raw.shape[1]
@@ -152,7 +145,7 @@ def _center(raw: Array, centered: Array, mean: Array, squares: Array) -> None:
                 squares[f, n] += deviation * deviation
 
 
-@_compiled
+@compiled("contract")
 def _inverse_root(squares: Array, divisor: int, min_variance: float, out: Array) -> None:
     """1 / √(sum of squares / divisor), 0 where that is degenerate."""
     least, by = np.float32(min_variance), np.float32(divisor)
@@ -162,7 +155,7 @@ def _inverse_root(squares: Array, divisor: int, min_variance: float, out: Array)
             out[f, n] = np.float32(0.0) if variance < least else np.float32(1.0) / np.sqrt(variance)
 
 
-@_compiled
+@compiled("contract")
 def _forward(x: Array, place: Integers, s: Settings, first_group: int, end_group: int, features: Array) -> None:
     """The features (W, C, N) of a range of groups; x is (T · F, N)."""
     n_windows, n_features, _ = features.shape
@@ -218,7 +211,7 @@ def _forward(x: Array, place: Integers, s: Settings, first_group: int, end_group
             _write(out, features[w], at)
 
 
-@_compiled
+@compiled("contract")
 def _backward(x: Array, place: Integers, s: Settings, first_group: int, end_group: int, features: Array, gradient: Array, g_x: Array) -> None:
     """The gradient with respect to a range of groups, into ``g_x``; x and it are (T · F, N).
 

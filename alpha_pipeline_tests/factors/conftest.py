@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from alpha_pipeline.cross_section import has_numba
+from alpha_pipeline.machine_code import has_numba
 
 
 @pytest.fixture(params=["kernel", "numpy"])

@@ -18,6 +18,7 @@ from alpha_pipeline.features.characteristics.panels import CHARACTERISTIC_PANELS
 from alpha_pipeline.features.rows import PANELS
 from alpha_pipeline.features.tensors import BAR_FIELDS, DAILY, INTRADAY_15M, TENSORS, TensorSpec, tensor_spec
 from alpha_pipeline.features.windows import REASONS, Windows, common_columns
+from alpha_pipeline.machine_code import has_numba
 
 DAY = TensorSpec("day", "daily", n_days=4, steps_per_day=1, fields=BAR_FIELDS, scale="last", max_suspended_share=0.25)
 BAR = TensorSpec("bar", "intraday_15m", n_days=3, steps_per_day=4, fields=BAR_FIELDS, scale="mean", max_suspended_share=0.34)
@@ -221,7 +222,7 @@ class TestProperties:
         assert torch.equal(results[0], results[1])
         assert torch.equal(results[0], results[2])
 
-    @pytest.mark.skipif(not windows_module._has_numba(), reason="numba, the optional extra 'fast', is not installed")
+    @pytest.mark.skipif(not has_numba(), reason="numba, the optional extra 'fast', is not installed")
     @pytest.mark.parametrize("name", ["daily", "intraday_15m", "weekly", "rawbar", "mschars", "chars_30m"])
     def test_the_kernel_gives_the_numbers_of_torch(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         spec, rng = TENSORS[name], np.random.default_rng(4)
@@ -236,7 +237,7 @@ class TestProperties:
         windows = Windows(spec, values, np.zeros((len(values), 60), dtype=bool), fields)
         scattered, side_by_side = np.array([3, 4, 58, 0, 17, 31, 35]), np.r_[2:30, 33:59]
         kernel = [windows.window(len(values) - 1, columns) for columns in (scattered, side_by_side)]
-        monkeypatch.setattr(windows_module, "_has_numba", lambda: False)
+        monkeypatch.setattr(windows_module, "has_numba", lambda: False)
         # equal bits where both multiply and add in one rounding, as on every processor with fused multiply-add
         for got, columns in zip(kernel, (scattered, side_by_side), strict=True):
             torch.testing.assert_close(got, windows.window(len(values) - 1, columns), rtol=0, atol=2e-6)

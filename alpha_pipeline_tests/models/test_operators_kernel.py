@@ -10,7 +10,7 @@ from torch.func import functional_call, stack_module_state
 from alpha_pipeline.errors import Misaligned
 from alpha_pipeline.models import operators as ops
 
-pytestmark = pytest.mark.skipif(not ops._has_numba(), reason="numba, the optional extra 'fast', is not installed")
+pytestmark = pytest.mark.skipif(not ops.has_numba(), reason="numba, the optional extra 'fast', is not installed")
 
 N_STEPS, N_FIELDS, N_STOCKS = 23, 6, 131  # two whole groups of 64 stocks and three stocks more
 
@@ -54,7 +54,7 @@ class TestProperties:
     def test_equals_torch_in_single_precision(self, monkeypatch: pytest.MonkeyPatch) -> None:
         extract, x = layer(), prices()
         features, gradient = features_and_gradient(extract, x)
-        monkeypatch.setattr(ops, "_has_numba", lambda: False)
+        monkeypatch.setattr(ops, "has_numba", lambda: False)
         expected, expected_gradient = features_and_gradient(extract, x)
         assert torch.allclose(features, expected, rtol=2e-5, atol=5e-6)
         assert torch.allclose(gradient, expected_gradient, rtol=2e-4, atol=2e-4)

@@ -27,6 +27,8 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
+from alpha_pipeline import machine_code
+
 _cpu = llvm.get_host_cpu_features()
 LANES = 16 if _cpu.get("avx512f") else 8 if _cpu.get("avx") else 4
 TILE = 2 * LANES
@@ -75,12 +77,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Numba discards kept code when the file of ``function`` changes; a kernel also contains what it inlines from its neighbors, so
     the stamp here covers the content of the whole folder.
     """
-    try:
-        kernel: Any = njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:  # neither __pycache__ nor the user's cache folder is writable: compile in every process
-        uncached: Callable[..., Any] = njit(nogil=True, error_model="numpy")(function)
-        return uncached
-    kernel._cache._cache_file._source_stamp = source_stamp(Path(__file__).parent)
+    kernel: Any = machine_code.compiled()(function)
+    kept = getattr(kernel._cache, "_cache_file", None)
+    if kept is not None:
+        kept._source_stamp = source_stamp(Path(__file__).parent)
     compiled_kernel: Callable[..., Any] = kernel
     return compiled_kernel
 
