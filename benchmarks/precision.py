@@ -1,7 +1,7 @@
 """What bfloat16 does to RankIC: the same networks trained in float32, in bfloat16, and in float32 from other seeds.
 
     python -m benchmarks.precision --root build/recovery
-    python -m benchmarks.precision --root build/recovery --only gru_daily --seeds 1 --recurrent reference
+    python -m benchmarks.precision --root build/recovery --only gru_daily --seeds 1 --recurrent reference --patient
 
 Terms are those of ``benchmarks.recovery_zoo`` (market ``simulated``, 2022H1 out of sample, every 10th date), three seeds a network. The
 effect of precision is judged beside that of chance: the third training differs from the first by its seeds alone. Differences are of daily
@@ -39,14 +39,15 @@ NETWORKS = ("gru_daily", "alphanet_v2")
 FLOAT32, BFLOAT16, OTHER_SEEDS = "float32", "bfloat16", "other seeds"
 
 
-def variants(names: Sequence[str], *, walk: WalkForward = recovery_zoo.WALK, n_seeds: int = 3,
+def variants(names: Sequence[str], *, walk: WalkForward = recovery_zoo.WALK, n_seeds: int = 3, is_patient: bool = False,
              training: TrainingSpec | None = None) -> dict[str, ModelSpec]:
     """``<network> <variant>`` → model, three for each network; kept apart by the path of recurrent layers, which no checkpoint records."""
     path = "" if active_backend("cpu") == "fused" else f"_{active_backend('cpu')}"
     found = {}
     for name in names:
         zoo = recovery_zoo.MODELS_BY_NAME[name]
-        model = replace(zoo, walk=walk, seeds=tuple(range(n_seeds)), training=training or zoo.training)
+        used = replace(training or zoo.training, **recovery_zoo.PATIENT) if is_patient else training or zoo.training
+        model = replace(zoo, walk=walk, seeds=tuple(range(n_seeds)), training=used)
         found[f"{name} {FLOAT32}"] = replace(model, name=f"precision_{name}{path}_float32")
         found[f"{name} {BFLOAT16}"] = replace(model, name=f"precision_{name}{path}_bfloat16", training=replace(model.training, precision="bfloat16"))
         found[f"{name} {OTHER_SEEDS}"] = replace(model, name=f"precision_{name}{path}_seeds", seeds=tuple(range(n_seeds, 2 * n_seeds)))
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("build/recovery"), help="scratch folder, about 2 GB")
     parser.add_argument("--only", nargs="+", choices=list(recovery_zoo.MODELS_BY_NAME), default=list(NETWORKS))
     parser.add_argument("--seeds", type=int, default=3, help="members of each ensemble")
+    parser.add_argument("--patient", action="store_true", help="patience 30 and up to 120 epochs")
     parser.add_argument("--recurrent", choices=BACKENDS, help="path of the recurrent layers; by default the quickest")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -85,7 +87,7 @@ def main() -> None:
         os.environ[SWITCH] = options.recurrent
     print(f"recurrent layers: {active_backend('cpu')}")
     with listening(ProgressLines()):
-        table = run(options.root, variants(options.only, n_seeds=options.seeds))
+        table = run(options.root, variants(options.only, n_seeds=options.seeds, is_patient=options.patient))
     print(table.to_string(float_format="{:.4f}".format))
 
 

@@ -114,7 +114,7 @@ SECTIONS = (
     Section(
         "recovery_precision",
         "bfloat16",
-        ("precision", "precision --only factor_restcn factor_transformer --seeds 1", "precision --only gru_daily --seeds 1 --recurrent reference"),
+        ("precision", "precision --only factor_transformer --seeds 1", "precision --only gru_daily --seeds 1 --recurrent reference --patient"),
         (),
         "NOTE",
     ),

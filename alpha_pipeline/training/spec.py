@@ -31,8 +31,8 @@ class TrainingSpec:
     neutralize : take the loss of what is left of the output after a regression on [1, exposures], per date; validation metrics see
         the same residual. ALPHANET v2.2. The exposures are the model's (``ModelSpec.exposures``).
     correlation_penalty : of ``factor_ic``: price of the mean squared correlation between two factors, in units of IC. Ours.
-    precision : of the forward pass: ``float32``, or ``bfloat16`` (autocast) on CUDA. Weights, losses and Adam stay in float32.
-        Not measured on a GPU: compare the RankIC with that of ``float32`` before relying on it.
+    precision : of the forward pass: ``float32``, or ``bfloat16`` (autocast), for CUDA; a CPU is slower in it. Weights, losses and Adam stay in
+        float32. docs/benchmarks.md has its effect on RankIC; its speed on a GPU was not measured.
 
     Source: MULTIFREQ, figure 7 (−IC, 1e-3, 100 epochs, patience 10, Adam, a batch of 5,000, about one cross-section).
     """
