@@ -6,8 +6,9 @@
 Peers of the operators: ``loops`` calls each operator once per pair or field, as the formulas are written and public re-implementations do;
 ``shared`` is a loop too, but takes centered products once for correlation and covariance. All make the same 270 features, forward and
 backward with respect to the input; the largest difference is printed. A training step is forward, MSE, backward and Adam; v2.1 forms
-pairs among 8 drawn fields. Sides are timed in turn within every repeat, ratios are medians over the repeats. On a busy machine two threads
-wait for each other at every operation: then ``--threads 1 --processor-time`` is the steadier measure.
+pairs among 8 drawn fields. Sides are timed in turn within every repeat, ratios are medians over the repeats (four times as many
+for the training step, which is short). On a busy machine two threads wait for each other at every operation: then ``--threads 1
+--processor-time`` is the steadier measure.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def measure(n_stocks: int, repeats: int, clock: Callable[[], float] = time.perf_
              for name, f in {"batched": extract, "loops": looped_features, "shared": shared_features}.items()}, repeats)
     print(f"  largest difference {(extract(x_TFN) - looped_features(x_TFN)).abs().max():.1e}")
     compare(f"training step, batch {n_stocks}", "v2.1",
-            {name: training_step(AlphaNetV2(n_sampled_fields=n), x_TFN, y_N, clock) for name, n in {"v2": 0, "v2.1": 8}.items()}, repeats)
+            {name: training_step(AlphaNetV2(n_sampled_fields=n), x_TFN, y_N, clock) for name, n in {"v2": 0, "v2.1": 8}.items()}, 4 * repeats)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What a lazily built window costs: a training step that builds its window against one that finds it in memory.
 
-    python benchmarks/windows.py [--stocks 5000] [--dates 60] [--repeats 9]
+    python benchmarks/windows.py [--stocks 5000] [--dates 60] [--repeats 41]
 
 Prints medians of interleaved repeats, the load of the machine, and the memory of the panel, of what :class:`Windows` keeps
 beside it, and of the expanded windows that are not stored. The step is forward, loss, backward and Adam of the lightest
@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stocks", type=int, default=5000)
     parser.add_argument("--dates", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=41)
     arguments = parser.parse_args()
     for spec in (INTRADAY_15M, DAILY, WEEKLY, RAWBAR, ALPHANET, MSCHARS, CHARS_30M):
         measure(spec, arguments.dates, arguments.stocks, arguments.repeats)

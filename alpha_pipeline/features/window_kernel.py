@@ -16,10 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from alpha_pipeline.features.panel_view import PanelView
+from alpha_pipeline.features.tensors import LEVEL_UNITS, POSITIVE_FIELDS, PRICE_FIELDS, RETURN, TensorSpec
 from alpha_pipeline.machine_code import compiled
 
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
 
 _PER_THREAD = 1 << 20  # numbers below which another thread costs more than it saves
 _LONG_RUN = 8  # columns side by side that are copied faster than picked one by one
@@ -98,6 +101,46 @@ def _standardize_scores(raw: Array, first: int, end: int, columns: Places, runs:
                 out[n] = z if u[n] == u[n] else zero
 
 
+@compiled("contract")
+def _levels(raw: Array, ahead: int, first: int, end: int, columns: Places, runs: Places, places: npt.NDArray[np.int64], is_price: Flags,
+            parts: npt.NDArray[np.int64], may_be_zero: Flags, lagged: int, close: int, volume: int, before: int, units: Array, factor: Array,
+            x: Array) -> None:
+    """Steps [first, end) of x (T, F, N) as :func:`~alpha_pipeline.features.scaling.levels_` makes them.
+
+    ``places``: row of each field in ``raw`` (T + ahead, P, S), −1 for what is made of others: the return at ``lagged`` (−1: none), and the
+    ratios, whose upper and lower part ``parts`` (F, 2) names."""
+    n_fields, n_stocks = x.shape[1], x.shape[2]
+    now, earlier, traded = np.empty(n_stocks, np.float32), np.empty(n_stocks, np.float32), np.empty(n_stocks, np.float32)
+    zero = np.float32(0.0)
+    for t in range(first, end):
+        for f in range(n_fields):
+            out = x[t, f]
+            if places[f] >= 0:
+                _pick(raw[t + ahead, places[f]], columns, runs, out)
+                if is_price[f]:
+                    for n in range(n_stocks):
+                        out[n] = out[n] / factor[n]
+        if lagged >= 0:
+            out = x[t, lagged]
+            _pick(raw[t + ahead, close], columns, runs, now)
+            _pick(raw[t, before], columns, runs, earlier)
+            _pick(raw[t + ahead, volume], columns, runs, traded)
+            for n in range(n_stocks):
+                u = (now[n] - earlier[n]) / earlier[n]
+                out[n] = zero if traded[n] == 0 else u
+        for f in range(n_fields):
+            if parts[f, 0] >= 0:
+                upper, lower, out = x[t, parts[f, 0]], x[t, parts[f, 1]], x[t, f]
+                for n in range(n_stocks):
+                    u = upper[n] / lower[n]
+                    out[n] = zero if may_be_zero[f] and lower[n] == 0 else u
+        for f in range(n_fields):
+            if units[f] != 1:
+                out = x[t, f]
+                for n in range(n_stocks):
+                    out[n] = out[n] * units[f]
+
+
 def standardized_window(raw_TPS: Tensor, ahead: int, columns: npt.NDArray[np.int64], places: Sequence[int], close: int, volume: int,
                         before: int, anchor_FN: Tensor, inverse_FN: Tensor, rest_FN: Tensor, scale_TF: Tensor, shift_TF: Tensor,
                         x_TFN: Tensor) -> None:
@@ -112,16 +155,40 @@ def standardized_window(raw_TPS: Tensor, ahead: int, columns: npt.NDArray[np.int
     _share_out(x_TFN.shape[0], x_TFN.numel(), work)
 
 
-def standardized_scores(raw_TPS: Tensor, columns: npt.NDArray[np.int64], places: Sequence[int], inverse_FN: Tensor, scale_TF: Tensor,
-                        shift_TF: Tensor, clip: float, x_TFN: Tensor) -> None:
-    """Fill x (T, F, N), all float32 on the CPU; arguments as in :func:`_standardize_scores`."""
+def standardized_scores(raw_TPS: Tensor, columns: npt.NDArray[np.int64], view: PanelView, inverse_FN: Tensor, scale_TF: Tensor,
+                        shift_TF: Tensor, clip: float, x_TFN: Tensor) -> Tensor:
+    """x (T, F, N), filled, all float32 on the CPU; arguments as in :func:`_standardize_scores`."""
     raw, inverse, scale, shift, x = (t.numpy() for t in (raw_TPS, inverse_FN, scale_TF, shift_TF, x_TFN))
-    at, (own, runs) = np.array(places, dtype=np.int64), _places(columns)
+    at, (own, runs) = np.array(view.places, dtype=np.int64), _places(columns)
 
     def work(first: int, end: int) -> None:
         _standardize_scores(raw, first, end, own, runs, at, inverse, scale, shift, clip, x)
 
     _share_out(x_TFN.shape[1], x_TFN.numel(), work)
+    return x_TFN
+
+
+def level_window(raw_TPS: Tensor, columns: npt.NDArray[np.int64], spec: TensorSpec, view: PanelView, factor_N: Tensor, x_TFN: Tensor) -> Tensor:
+    """x (T, F, N), filled with levels, all float32 on the CPU; arguments as in :func:`_levels`."""
+    fields, before = spec.fields, None if view.lagged is None else view.lagged[1]
+    at = np.array([-1 if place is None else place for place in view.places], dtype=np.int64)
+    parts, may_be_zero = np.full((len(fields), 2), -1, dtype=np.int64), np.zeros(len(fields), dtype=bool)
+    for name in spec.ratios:
+        upper, lower = name.split("/", 1)
+        parts[fields.index(name)] = fields.index(upper), fields.index(lower)
+        may_be_zero[fields.index(name)] = lower not in POSITIVE_FIELDS
+    is_price, units = np.array([name in PRICE_FIELDS for name in fields]), np.array([LEVEL_UNITS[name] for name in fields], dtype=np.float32)
+    lagged = -1 if before is None else fields.index(RETURN)
+    close, volume = (int(at[fields.index(name)]) if name in fields else -1 for name in ("close", "volume"))
+    raw, factor, x = raw_TPS.numpy(), factor_N.contiguous().numpy(), x_TFN.numpy()
+    own, runs = _places(columns)
+
+    def work(first: int, end: int) -> None:
+        _levels(raw, int(before is not None), first, end, own, runs, at, is_price, parts, may_be_zero, lagged, close, volume,
+                -1 if before is None else before, units, factor, x)
+
+    _share_out(x_TFN.shape[0], x_TFN.numel(), work)
+    return x_TFN
 
 
 def _places(columns: npt.NDArray[np.int64]) -> tuple[Places, Places]:

@@ -248,15 +248,21 @@ class Windows:
         x_TFN = memory[: math.prod(shape)].view(shape)
         # part by part, so that the numbers are still in the cache from the gather to the last operation
         parts, field_parts = self._parts(len(columns))
+        is_in_one_pass = self.device.type == "cpu" and has_numba()
         if self.spec.scale == "level":
             factor_N = self._panel.extra(date_index, at)
+            if is_in_one_pass:
+                from alpha_pipeline.features.window_kernel import level_window
+
+                return level_window(raw_TPS, columns, self.spec, self._panel, factor_N, x_TFN)
             for part in parts:
                 levels_(self._bars(raw_TPS, part, at, out=x_TFN[part]), self.spec, factor_N)
             return x_TFN
-        is_in_one_pass = self.device.type == "cpu" and has_numba()
         if self.spec.scale == "zscore":
             if is_in_one_pass:
-                return self._fill_scores(raw_TPS, columns, statistics, x_TFN)
+                from alpha_pipeline.features.window_kernel import standardized_scores
+
+                return standardized_scores(raw_TPS, columns, self._panel, _divisor(statistics), statistics.scale, statistics.shift, CLIP, x_TFN)
             total, count = self._sums(raw_TPS, at, parts)
             ratio = Ratio.of_moments((total / count).float(), _divisor(statistics))
         else:
@@ -322,14 +328,6 @@ class Windows:
         standardized_window(raw_TPS, 0 if lagged is None else 1, columns, [-1 if place is None else place for place in places],
                             -1 if close is None else close, -1 if volume is None else volume, -1 if lagged is None else lagged[1],
                             ratio.anchor, ratio.inverse, ratio.minus_rest, statistics.scale, statistics.shift, x_TFN)
-        return x_TFN
-
-    def _fill_scores(self, raw_TPS: Tensor, columns: IntArray, statistics: WindowStatistics, x_TFN: Tensor) -> Tensor:
-        """As :meth:`_fill`, for ``zscore``."""
-        from alpha_pipeline.features.window_kernel import standardized_scores
-
-        places = [place for place in self._panel.places if place is not None]
-        standardized_scores(raw_TPS, columns, places, _divisor(statistics), statistics.scale, statistics.shift, CLIP, x_TFN)
         return x_TFN
 
     def _raw(self, date_index: int) -> Tensor:

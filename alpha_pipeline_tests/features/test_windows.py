@@ -223,7 +223,7 @@ class TestProperties:
         assert torch.equal(results[0], results[2])
 
     @pytest.mark.skipif(not has_numba(), reason="numba, the optional extra 'fast', is not installed")
-    @pytest.mark.parametrize("name", ["daily", "intraday_15m", "weekly", "rawbar", "mschars", "chars_30m"])
+    @pytest.mark.parametrize("name", ["daily", "intraday_15m", "weekly", "rawbar", "alphanet", "mschars", "chars_30m"])
     def test_the_kernel_gives_the_numbers_of_torch(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         spec, rng = TENSORS[name], np.random.default_rng(4)
         fields = {**PANELS, **CHARACTERISTIC_PANELS}[spec.panel].fields
@@ -233,6 +233,8 @@ class TestProperties:
             values[:, :, 1, 4] = np.nan  # a series that nobody knows
         else:
             values[-3, :, fields.index("volume"), ::7] = 0  # the return of such a day is 0
+            if "turn" in fields:
+                values[-3, :, fields.index("turn"), ::7] = 0  # and so is a ratio to its turnover
         monkeypatch.setattr("alpha_pipeline.features.window_kernel._PER_THREAD", 500)  # a short window on several threads
         windows = Windows(spec, values, np.zeros((len(values), 60), dtype=bool), fields)
         scattered, side_by_side = np.array([3, 4, 58, 0, 17, 31, 35]), np.r_[2:30, 33:59]
