@@ -119,7 +119,8 @@ def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None
         training.make_training_set(work, model, period)
         checkpoint, _ = clock.run(f"train {name}", lambda m=model: training.train(work, m, period, "cpu"))  # type: ignore[misc]
         history = [row for rows in checkpoint.histories for row in rows]
-        facts[name] = {"parameters": parameters(model), "epochs": len(history), "seconds": sum(row.seconds for row in history)}
+        facts[name] = {"parameters": parameters(model), "epochs": len(history), "seconds": sum(row.seconds for row in history),
+                       "last train loss": history[-1].train_loss, "best valid IC": max(row.valid_ic for row in history)}
         clock.run(f"score {name}", lambda m=model: training.score(work, m, dates, "cpu"))  # type: ignore[misc]
     panels = work.panels
     scores = {name: read_scores(work, panels, training.scores_table(model.name), dates, "score") for name, model in models.items()}

@@ -105,8 +105,8 @@ SECTIONS = (
         "GRU and the LSTM stop before they have learned the slow wave, the largest planted piece (correlation 0.31 and 0.36); with "
         "patience 30 they find 0.49 and 0.58 and beat the blend, and with twice the dates the daily GRU has 11.6 %. A GRU that reads its "
         "last state after 320 steps forgets the wave (0.16, `attention_rnn` 0.11) where attention over the same steps keeps it (0.43, "
-        "0.49); patience finds it (0.62) at the price of the reversal. AlphaNet overfits: v2 with −IC and patience 30 has a training IC of "
-        "0.46 while validation stays at 0.04, and none finds more than 0.27 of the wave; neither patience nor twice the dates helps, "
+        "0.49); patience finds it (0.62) at the price of the reversal. AlphaNet overfits: v2 with −IC and patience 30 ends at a training IC of "
+        "0.52 with a best validation IC of 0.05, and none finds more than 0.27 of the wave; neither patience nor twice the dates helps, "
         "−IC instead of its squared error lifts v1 from 6.7 to 8.3 % and v2 from 5.2 to 5.7 %. v2.2 and v2.3 are v2 with part of the "
         "label taken away: styles, or the weight of the lower half (it finds neither low volatility nor low turnover). Mixed, "
         "incremental, `factor_gru` and the two with self-attention lie within a standard error of the blend.",

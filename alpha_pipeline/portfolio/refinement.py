@@ -34,8 +34,10 @@ def refined(program: LinearProgram, solution: Solution, gap: float) -> Solution:
     if solution.weights is None or program.risk is None:
         return solution
     best, least = solution, certify(program, solution.weights, solution).gap
+    if least <= gap * program.scale:
+        return solution
     state = _State(program, program.risk, solution)
-    for _ in range(_STEPS if state.price > 0.0 else 0):
+    for _ in range(_STEPS):
         if least <= gap * program.scale or not state.step():
             break
         found = state.solution()

@@ -152,8 +152,6 @@ def correlation_plot(matrix: pd.DataFrame, ax: Axes | None = None, *, title: str
             )
     plain = [plain_label(str(m), k) for k, m in enumerate(matrix.columns, start=1)]
     labels = plain if is_large else [text.replace(", ", ",\n").replace(" + ", "\n+ ") for text in plain]
-    widest = max((len(line) for text in labels for line in text.split("\n")), default=0)
-    is_crowded = n * widest > _MAX_ABREAST
     is_crowded = n * max((len(line) for text in labels for line in text.split("\n")), default=0) > _MAX_ABREAST
     ax.set_xticks(np.arange(n) + 0.5, labels, rotation=90 if is_large or is_crowded else 0)
     ax.set_yticks(np.arange(n) + 0.5, labels)

@@ -257,6 +257,13 @@ class TestPrecision:
         rough.sum().backward()
         assert {p.grad.dtype for p in network.parameters() if p.grad is not None} == {torch.float32}
 
+    @pytest.mark.parametrize(("precision", "n_warnings"), [("float32", 0), ("bfloat16", 1)])
+    def test_a_cpu_says_that_bfloat16_is_slower_there(self, market: Any, tiny: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+                                                      precision: str, n_warnings: int) -> None:
+        spec = dataclasses.replace(SPEC, precision=precision, max_epochs=1)
+        train_model(tiny, market.samples(range(3, 25)), market.samples(range(25, 38)), spec, (0,), tmp_path, CPU)
+        assert sum("on a CPU it is slower" in message for message in caplog.messages) == n_warnings
+
 
 class TestExposed:
     def test_samples_without_exposures_are_left_out_and_counted(self, market: Any) -> None:
