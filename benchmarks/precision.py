@@ -20,19 +20,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
+from alpha_pipeline.diagnostics.paired import paired_difference
 from alpha_pipeline.experiment import ModelSpec
-from alpha_pipeline.factors.ic import newey_west_se
 from alpha_pipeline.markets import MarketConfig
 from alpha_pipeline.models.recurrent.backend import BACKENDS, SWITCH, active_backend
 from alpha_pipeline.progress import listening
 from alpha_pipeline.training.periods import WalkForward
 from alpha_pipeline.training.spec import TrainingSpec
 from benchmarks import recovery_zoo
-from benchmarks.recovery import FloatArray, ProgressLines
+from benchmarks.recovery import ProgressLines
 from benchmarks.recovery_tables import OVERLAP
 
 NETWORKS = ("gru_daily", "alphanet_v2")
@@ -54,21 +53,15 @@ def variants(names: Sequence[str], *, walk: WalkForward = recovery_zoo.WALK, n_s
     return found
 
 
-def difference(series: FloatArray, base: FloatArray) -> tuple[float, float]:
-    """Mean daily difference and its Newey-West error."""
-    known = (series - base)[np.isfinite(series - base)]
-    return float(known.mean()), newey_west_se(known, min(OVERLAP, len(known) - 1))
-
-
 def run(root: Path, models: Mapping[str, ModelSpec], market: MarketConfig | None = None, period: str = recovery_zoo.PERIOD) -> pd.DataFrame:
     """One row per network: RankIC in float32 and bfloat16, and both differences with their errors."""
     rank_ics = recovery_zoo.run(root, models, market, period).rank_ics
     rows = {}
     for name in dict.fromkeys(key.split(" ")[0] for key in models):
         base, rough, other = (rank_ics[f"{name} {variant}"] for variant in (FLOAT32, BFLOAT16, OTHER_SEEDS))
-        (change, change_error), (chance, chance_error) = difference(rough, base), difference(other, base)
-        rows[name] = {"float32": np.nanmean(base), "bfloat16": np.nanmean(rough), "bfloat16 less float32": change, "s.e.": change_error,
-                      "other seeds less these": chance, "s.e. ": chance_error}
+        change, chance = (paired_difference(series, base, lags=OVERLAP) for series in (rough, other))
+        rows[name] = {"float32": change.second, "bfloat16": change.first, "bfloat16 less float32": change.difference,
+                      "s.e.": change.standard_error, "other seeds less these": chance.difference, "s.e. ": chance.standard_error}
     return pd.DataFrame(rows).T
 
 
